@@ -1,0 +1,13 @@
+//! Kafka's RecordBatch, magic 2: header view, validation, CRC, stamping, and its records. Pure.
+
+mod error;
+mod header;
+mod records;
+mod stamp;
+mod validate;
+
+pub use error::BatchError;
+pub use header::{BatchHeader, Codec, HEADER_BYTES};
+pub use records::{RecordMeta, RecordsError, records};
+pub use stamp::{stamp_log_append_time, stamp_position};
+pub use validate::{Rules, validate_single};

@@ -1,0 +1,18 @@
+//! The words every part of yaks shares: ids, offsets, object keys, byte ranges, limits, the clock and
+//! rendezvous hashing. Pure: no tokio, AWS, SQL or Kafka protocol. Ranges are half-open everywhere.
+
+mod clock;
+mod ids;
+pub mod limits;
+mod range;
+mod rendezvous;
+mod topic;
+
+pub use clock::{Clock, ManualClock, SystemClock, TimestampMs};
+pub use ids::{
+    ClusterId, ContentId, NodeId, ObjectId, ObjectKey, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, Slot,
+    SlotSeq, StreamId, TopicId, TopicNumber,
+};
+pub use range::ByteRange;
+pub use rendezvous::rendezvous_rank;
+pub use topic::{TopicName, TopicNameError};

@@ -1,0 +1,37 @@
+//! Every limit of yaks, each with its source: a Kafka default, an AWS quota, or our own choice.
+
+/// Longest topic name (Kafka: `Topic.MAX_NAME_LENGTH`).
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+
+/// Largest request frame (Kafka: `socket.request.max.bytes`).
+pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
+
+/// Largest record batch a topic takes (Kafka: `max.message.bytes`, 1 MiB plus the log overhead of 12 bytes).
+pub const BATCH_BYTES_MAX: usize = 1_048_588;
+
+/// Largest footer. Ours: one suffix-range GET always suffices, and it fits a Lambda invocation (6 MB) several times.
+pub const FOOTER_BYTES_MAX: usize = 256 * 1024;
+
+/// Most slots whose footers one commit fetches at a time to close a hole. Ours (DESIGN.md 2).
+pub const MISSING_FOOTERS_MAX: usize = 16;
+
+/// Batches a partition remembers of a producer (Kafka: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
+pub const PRODUCER_BATCHES_REMEMBERED: usize = 5;
+
+/// How long a producer id is remembered without a write, in ms (Kafka: `producer.id.expiration.ms`, 1 day).
+pub const PRODUCER_ID_EXPIRY_MS: i64 = 86_400_000;
+
+/// Most partitions one topic may have. Ours: bounds what one CreateTopics can write.
+pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+
+/// Partitions of an auto-created topic, or one created with -1 (Kafka: `num.partitions`).
+pub const PARTITIONS_DEFAULT: i32 = 1;
+
+/// Idle connections are closed after this many ms (Kafka: `connections.max.idle.ms`).
+pub const CONNECTION_IDLE_MS: u64 = 600_000;
+
+/// TCP keepalive in seconds: an NLB forgets a silent connection after 350 s (AWS, "Network Load Balancers").
+pub const TCP_KEEPALIVE_S: u64 = 60;
+
+/// Longest consumer group id and offset metadata (Kafka: `offset.metadata.max.bytes`).
+pub const OFFSET_METADATA_BYTES_MAX: usize = 4096;
