@@ -1,1 +1,17 @@
-//! (skeleton)
+//! The yaks agent: a stateless Kafka broker that keeps its data in S3 and its offsets in Postgres.
+
+pub mod broker;
+pub mod client;
+pub mod cluster;
+pub mod config;
+pub mod connection;
+pub mod dispatch;
+pub mod error;
+pub mod fetch;
+pub mod fetch_answer;
+pub mod frame;
+pub mod handlers;
+pub mod metrics;
+pub mod produce;
+pub mod server;
+pub mod wire_shape;

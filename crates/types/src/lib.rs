@@ -10,8 +10,8 @@ mod topic;
 
 pub use clock::{Clock, ManualClock, SystemClock, TimestampMs};
 pub use ids::{
-    ClusterId, ContentId, NodeId, ObjectId, ObjectKey, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, Slot,
-    SlotSeq, StreamId, TopicId, TopicNumber,
+    ClusterId, ContentId, NodeId, ObjectId, ObjectKey, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence,
+    Slot, SlotSeq, StreamId, TopicId, TopicNumber,
 };
 pub use range::ByteRange;
 pub use rendezvous::rendezvous_rank;

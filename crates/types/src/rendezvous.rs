@@ -4,7 +4,10 @@
 /// Members of `members` in the order in which they should serve `key`, best first. The order depends on the
 /// key and the members' names only, never on the order they are given in.
 pub fn rendezvous_rank<'a, M: AsRef<str>>(key: &[u8], members: &'a [M]) -> Vec<&'a M> {
-    let mut ranked: Vec<(u64, &M)> = members.iter().map(|m| (weight(key, m.as_ref().as_bytes()), m)).collect();
+    let mut ranked: Vec<(u64, &M)> = members
+        .iter()
+        .map(|m| (weight(key, m.as_ref().as_bytes()), m))
+        .collect();
     ranked.sort_by(|(wa, a), (wb, b)| wb.cmp(wa).then_with(|| a.as_ref().cmp(b.as_ref())));
     ranked.into_iter().map(|(_, m)| m).collect()
 }

@@ -1,0 +1,5 @@
+//! What an agent knows of its cluster: topics, live agents, its own lease, and who leads what for whom.
+
+pub mod lease;
+pub mod placement;
+pub mod view;

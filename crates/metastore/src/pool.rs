@@ -1,0 +1,76 @@
+//! The connection pool and what every connection is set to.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+
+use crate::{MetastoreError, PostgresConfig, SslMode};
+
+/// How long a caller waits for a free connection before it is told "unavailable".
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A frozen or lost client may not hold partition locks (DESIGN.md 3); the same values are set on the roles of a deployment.
+const TIMEOUTS: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("lock_timeout", "2s"),
+    ("statement_timeout", "10s"),
+];
+
+/// A handle on the database; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metastore {
+    pub(crate) pool: PgPool,
+}
+
+impl Metastore {
+    /// A handle that connects when first used.
+    pub fn new(config: &PostgresConfig) -> Self {
+        Self::with_options(connect_options(config).options(TIMEOUTS), config.pool_size)
+    }
+
+    fn with_options(options: PgConnectOptions, pool_size: u32) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(pool_size)
+            .acquire_timeout(ACQUIRE_TIMEOUT);
+        // A connection that slept too long is found dead by the statement that uses it; asking first would add a
+        // round trip to every statement.
+        Self {
+            pool: pool.test_before_acquire(false).connect_lazy_with(options),
+        }
+    }
+
+    /// Whether Postgres answers.
+    pub async fn ping(&self) -> Result<(), MetastoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Waits for statements under way, then closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn connect_options(config: &PostgresConfig) -> PgConnectOptions {
+    let ssl_mode = match config.ssl_mode {
+        SslMode::Disable => PgSslMode::Disable,
+        SslMode::Prefer => PgSslMode::Prefer,
+        SslMode::Require => PgSslMode::Require,
+        SslMode::VerifyCa => PgSslMode::VerifyCa,
+        SslMode::VerifyFull => PgSslMode::VerifyFull,
+    };
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&config.host)
+        .port(config.port)
+        .username(&config.user)
+        .password(config.password.reveal())
+        .database(&config.name)
+        .ssl_mode(ssl_mode)
+        .application_name("yaks");
+    if config.ssl_root_cert.is_empty() {
+        options
+    } else {
+        options.ssl_root_cert(&config.ssl_root_cert)
+    }
+}
