@@ -26,6 +26,36 @@ pub enum GetRange {
     Suffix(u64),
 }
 
+impl GetRange {
+    /// Whether it asks for nothing, which HTTP cannot say.
+    pub fn is_empty(self) -> bool {
+        match self {
+            Self::Full => false,
+            Self::Bytes(range) => range.is_empty(),
+            Self::Suffix(bytes) => bytes == 0,
+        }
+    }
+
+    /// Value of the `Range` header; `None` for the whole object.
+    pub fn to_http(self) -> Option<String> {
+        match self {
+            Self::Full => None,
+            Self::Bytes(range) => Some(range.to_http()),
+            Self::Suffix(bytes) => Some(format!("bytes=-{bytes}")),
+        }
+    }
+
+    /// The bytes meant in an object of `object_bytes` bytes; empty if none of them are there.
+    pub fn within(self, object_bytes: u64) -> ByteRange {
+        let (start, end) = match self {
+            Self::Full => (0, object_bytes),
+            Self::Bytes(range) => (range.start.min(object_bytes), range.end.min(object_bytes)),
+            Self::Suffix(bytes) => (object_bytes.saturating_sub(bytes), object_bytes),
+        };
+        ByteRange { start, end }
+    }
+}
+
 /// An answer to a GET.
 #[derive(Clone, Debug)]
 pub struct Got {
@@ -53,7 +83,8 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug + 'static {
     /// PUT with `If-None-Match: *`; a 409 (a concurrent conditional PUT) is an error worth retrying.
     async fn put_if_absent(&self, key: &ObjectKey, body: Bytes) -> Result<PutOutcome, StorageError>;
 
-    /// GET; `StorageErrorKind::NotFound` for a key that is not there.
+    /// GET; `StorageErrorKind::NotFound` for a key that is not there, `RangeNotSatisfiable` where a range (but not
+    /// `Full`) covers no byte of the object.
     async fn get(&self, key: &ObjectKey, range: GetRange) -> Result<Got, StorageError>;
 
     /// Up to 1000 objects under `prefix` whose keys sort after `start_after`.
