@@ -17,7 +17,8 @@ pub enum BatchError {
         /// The limit.
         max: usize,
     },
-    /// No batch, several batches, wrong counts, control bit, negative sequence with a producer id: INVALID_RECORD.
+    /// No batch, several batches, wrong counts, a base offset, control bit, negative sequence with a producer id:
+    /// INVALID_RECORD.
     #[error("invalid record batch: {0}")]
     Invalid(&'static str),
     /// The transactional bit: INVALID_TXN_STATE.
@@ -26,10 +27,7 @@ pub enum BatchError {
     /// A codec that this request version may not carry: UNSUPPORTED_COMPRESSION_TYPE.
     #[error("compression type {0} is not supported here")]
     UnsupportedCompression(i16),
-    /// A timestamp outside what the topic takes: INVALID_TIMESTAMP.
-    #[error("timestamp {timestamp} is out of range")]
-    InvalidTimestamp {
-        /// The batch's largest timestamp.
-        timestamp: i64,
-    },
+    /// Timestamps that only a broker may set: INVALID_TIMESTAMP.
+    #[error("invalid timestamp: {0}")]
+    InvalidTimestamp(&'static str),
 }

@@ -7,7 +7,7 @@ mod stamp;
 mod validate;
 
 pub use error::BatchError;
-pub use header::{BatchHeader, Codec, HEADER_BYTES};
+pub use header::{BatchHeader, Codec, HEADER_BYTES, batches};
 pub use records::{RecordMeta, RecordsError, records};
 pub use stamp::{stamp_log_append_time, stamp_position};
 pub use validate::{Rules, validate_single};
