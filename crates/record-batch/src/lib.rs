@@ -1,5 +1,6 @@
 //! Kafka's RecordBatch, magic 2: header view, validation, CRC, stamping, and its records. Pure.
 
+mod codec;
 mod error;
 mod header;
 mod records;
