@@ -1,0 +1,92 @@
+//! Hints that something was committed, over Postgres NOTIFY. Sent outside the commit: a transaction that notifies
+//! commits under one lock of the whole server. A hint may be lost at any time; whoever waits also polls slowly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Executor;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::time::{sleep, timeout};
+
+use crate::{Metastore, MetastoreError};
+
+const CHANNEL: &str = "yaks_commit";
+
+/// Pause before another try to reach a Postgres that is away.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// After so much silence we ask whether anybody is there still: a connection that a firewall forgot stays silent.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long the answer may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Metastore {
+    /// Tells every listener that something was committed; at most 7999 bytes (Postgres's limit).
+    pub async fn notify_commit(&self, payload: &str) -> Result<(), MetastoreError> {
+        sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(CHANNEL)
+            .bind(payload)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A listener for such hints, with a connection of its own, made again whenever it is lost.
+#[derive(Debug)]
+pub struct CommitHints {
+    options: Arc<PgConnectOptions>,
+    listener: Option<PgListener>,
+}
+
+impl CommitHints {
+    /// A listener that connects when it is first asked.
+    pub fn listen(metastore: &Metastore) -> Self {
+        Self {
+            options: metastore.pool.connect_options(),
+            listener: None,
+        }
+    }
+
+    /// The next hint. While Postgres is away it waits until it is back; what was sent meanwhile is lost. Safe to cancel.
+    pub async fn recv(&mut self) -> String {
+        loop {
+            match self.try_recv().await {
+                Ok(Some(payload)) => return payload,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "commit hints are interrupted");
+                    self.listener = None;
+                    sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn try_recv(&mut self) -> Result<Option<String>, sqlx::Error> {
+        let listener = match &mut self.listener {
+            Some(listener) => listener,
+            none => none.insert(connect(&self.options).await?),
+        };
+        match timeout(SILENCE_MAX, listener.try_recv()).await {
+            Ok(received) => Ok(received?.map(|hint| hint.payload().to_owned())),
+            Err(_) => match timeout(PROBE_TIMEOUT, listener.execute("SELECT 1")).await {
+                Ok(answer) => answer.map(|_| None),
+                Err(_) => Err(sqlx::Error::PoolTimedOut),
+            },
+        }
+    }
+}
+
+/// In a pool of its own each time: in the shared one it would hold a connection for ever and closing would wait for
+/// it, and a dead connection would keep the place of its successor.
+async fn connect(options: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None);
+    let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}

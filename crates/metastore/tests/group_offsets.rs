@@ -1,0 +1,75 @@
+//! Committed offsets of consumer groups on a real Postgres.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use metastore::{CommittedOffset, Metastore, TopicPartition};
+use support::{fresh, name, topic};
+use types::{Offset, PartitionIndex};
+
+fn at(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition {
+        topic: name(topic),
+        partition: PartitionIndex(partition),
+    }
+}
+
+fn committed(offset: i64) -> CommittedOffset {
+    CommittedOffset {
+        offset: Offset(offset),
+        leader_epoch: -1,
+        metadata: format!("at {offset}"),
+    }
+}
+
+async fn offsets(metastore: &Metastore, group: &str) -> BTreeMap<TopicPartition, CommittedOffset> {
+    let rows = metastore.group_offsets(group, None).await.expect("Postgres answers");
+    rows.into_iter().map(|row| (row.partition, row.committed)).collect()
+}
+
+#[tokio::test]
+async fn a_later_commit_replaces_an_earlier_one_and_groups_are_apart() {
+    let metastore = fresh().await;
+    topic(&metastore, "t", 2).await;
+    let first = BTreeMap::from([(at("t", 0), committed(5)), (at("t", 1), committed(6))]);
+    metastore.commit_group_offsets("g", &first).await.unwrap();
+    metastore
+        .commit_group_offsets("other", &BTreeMap::from([(at("t", 0), committed(1))]))
+        .await
+        .unwrap();
+    metastore
+        .commit_group_offsets("g", &BTreeMap::from([(at("t", 0), committed(9))]))
+        .await
+        .unwrap();
+    let expected = BTreeMap::from([(at("t", 0), committed(9)), (at("t", 1), committed(6))]);
+    assert_eq!(offsets(&metastore, "g").await, expected);
+    assert_eq!(metastore.group_offsets("g", Some(&[name("u")])).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn partitions_that_do_not_exist_are_left_out_without_failing_their_neighbours() {
+    let metastore = fresh().await;
+    topic(&metastore, "t", 1).await;
+    let wanted = BTreeMap::from([
+        (at("t", 0), committed(1)),
+        (at("t", 1), committed(2)),
+        (at("u", 0), committed(3)),
+    ]);
+    let known = metastore.commit_group_offsets("g", &wanted).await.unwrap();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), [at("t", 0)]);
+    assert_eq!(offsets(&metastore, "g").await.len(), 1);
+}
+
+#[tokio::test]
+async fn offsets_of_a_deleted_topic_do_not_come_back_with_its_name() {
+    let metastore = fresh().await;
+    let old = topic(&metastore, "t", 1).await;
+    metastore
+        .commit_group_offsets("g", &BTreeMap::from([(at("t", 0), committed(7))]))
+        .await
+        .unwrap();
+    metastore.delete_topic(old.id).await.unwrap();
+    topic(&metastore, "t", 1).await;
+    assert!(offsets(&metastore, "g").await.is_empty());
+}

@@ -1,0 +1,53 @@
+//! A migrated database of its own for every test, on the Postgres that the tests of one process share.
+
+#![allow(dead_code, reason = "no test file uses all of it")]
+
+use metastore::{Metastore, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
+use private_postgres::PrivatePostgres;
+use types::TopicName;
+
+/// A handle on an empty database.
+pub(crate) fn empty() -> Metastore {
+    let server = PrivatePostgres::shared();
+    let name = server.create_fresh_database().expect("a database of this test's own");
+    Metastore::new(&PostgresConfig {
+        host: server.host().to_owned(),
+        port: server.port(),
+        user: server.user().to_owned(),
+        password: server.password().expose().into(),
+        name,
+        ssl_mode: SslMode::Disable,
+        ssl_root_cert: String::new(),
+        pool_size: 8,
+    })
+}
+
+/// A handle on a migrated database.
+pub(crate) async fn fresh() -> Metastore {
+    let metastore = empty();
+    metastore.migrate().await.expect("the migrations apply");
+    metastore
+}
+
+/// A topic's name.
+pub(crate) fn name(name: &str) -> TopicName {
+    TopicName::new(name).expect("a legal name")
+}
+
+/// Creates one topic without settings.
+pub(crate) async fn topic(metastore: &Metastore, name: &str, partition_count: i32) -> TopicInfo {
+    let new = NewTopic {
+        name: self::name(name),
+        partition_count,
+        settings: TopicSettings::default(),
+    };
+    match metastore
+        .create_topics(&[new])
+        .await
+        .expect("Postgres answers")
+        .remove(0)
+    {
+        TopicCreation::Created(topic) => topic,
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,101 @@
+//! Topics on a real Postgres.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use metastore::{NewTopic, TopicCreation, TopicSettings};
+use support::{fresh, name, topic};
+use types::TopicId;
+
+fn new(topic: &str, partition_count: i32) -> NewTopic {
+    let settings = TopicSettings(BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]));
+    NewTopic {
+        name: name(topic),
+        partition_count,
+        settings,
+    }
+}
+
+#[tokio::test]
+async fn a_created_topic_is_found_by_name_and_id_with_its_settings() {
+    let metastore = fresh().await;
+    let created = match metastore.create_topics(&[new("a.b", 3)]).await.unwrap().remove(0) {
+        TopicCreation::Created(topic) => topic,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(created.partition_count, 3);
+    assert_eq!(created.settings.0["retention.ms"], "-1");
+    assert_eq!(
+        metastore.topic_by_name(&name("a.b")).await.unwrap().as_ref(),
+        Some(&created)
+    );
+    assert_eq!(
+        metastore.topics().await.unwrap(),
+        metastore.topics_by_id(&[created.id]).await.unwrap()
+    );
+    assert_eq!(metastore.topics().await.unwrap(), [created]);
+}
+
+#[tokio::test]
+async fn each_topic_of_one_call_has_its_own_result() {
+    let metastore = fresh().await;
+    let there = topic(&metastore, "there", 1).await;
+    let dotted = topic(&metastore, "a.b", 1).await;
+    let results = metastore
+        .create_topics(&[new("new", 2), new("there", 5), new("a_b", 1)])
+        .await
+        .unwrap();
+    assert!(matches!(&results[0], TopicCreation::Created(topic) if topic.name == name("new")));
+    assert_eq!(results[1], TopicCreation::AlreadyExists(there));
+    assert_eq!(results[2], TopicCreation::Collides(dotted));
+}
+
+#[tokio::test]
+async fn of_many_that_create_a_topic_at_once_one_does() {
+    let metastore = fresh().await;
+    let wanted = [new("x", 10), new("y", 10)];
+    let swapped = [new("y", 10), new("x", 10)];
+    let racers = (0..8).map(|i| metastore.create_topics(if i % 2 == 0 { &wanted } else { &swapped }));
+    let results = futures::future::join_all(racers)
+        .await
+        .into_iter()
+        .flat_map(Result::unwrap);
+    assert_eq!(
+        results
+            .filter(|result| matches!(result, TopicCreation::Created(_)))
+            .count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_topic_is_gone_and_its_name_free_for_another_one() {
+    let metastore = fresh().await;
+    let first = topic(&metastore, "t", 3).await;
+    assert!(metastore.delete_topic(first.id).await.unwrap());
+    assert!(!metastore.delete_topic(first.id).await.unwrap());
+    assert!(!metastore.delete_topic(TopicId(uuid::Uuid::new_v4())).await.unwrap());
+    assert_eq!(metastore.topic_by_name(&name("t")).await.unwrap(), None);
+    let second = topic(&metastore, "t", 1).await;
+    assert_ne!((first.id, first.number), (second.id, second.number));
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_told_without_creating_anything() {
+    let metastore = fresh().await;
+    topic(&metastore, "a_b", 1).await;
+    let found = metastore
+        .topics_in_the_way(&[name("a.b"), name("a_b"), name("c")])
+        .await
+        .unwrap();
+    assert!(matches!(
+        found[..],
+        [
+            Some(TopicCreation::Collides(_)),
+            Some(TopicCreation::AlreadyExists(_)),
+            None
+        ]
+    ));
+    assert_eq!(metastore.topics().await.unwrap().len(), 1);
+}
