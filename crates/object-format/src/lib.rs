@@ -34,7 +34,7 @@ mod writer;
 pub use error::FormatError;
 pub use footer::{Footer, FooterBatch, FooterTopic, Kind, Tags};
 pub use key::{DATA_PREFIX, KeyError, parse_slot_key, slot_key, stream_prefix};
-pub use reader::{decode_footer, decode_tail};
+pub use reader::{decode_footer, decode_tail, tail_of};
 pub use trailer::MAGIC;
 pub use writer::{TRACE_CONTEXT_BYTES_MAX, encode_tail, footer_bytes_upper_bound};
 

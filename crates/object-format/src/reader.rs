@@ -46,6 +46,12 @@ pub fn decode_footer(tail: &[u8], body_bytes: u64) -> Result<Footer, FormatError
     decode(footer, trailer, body_bytes)
 }
 
+/// Footer and trailer at the end of `bytes`, as `encode_tail` returned them; no more than their lengths is checked.
+pub fn tail_of(bytes: &[u8]) -> Result<&[u8], FormatError> {
+    let (footer, _) = split(bytes)?;
+    Ok(&bytes[bytes.len() - footer.len() - TRAILER_BYTES..])
+}
+
 /// The footer's bytes, and the trailer that was read to find them.
 fn split(tail: &[u8]) -> Result<(&[u8], Trailer), FormatError> {
     let truncated = |need| FormatError::Truncated {

@@ -1,0 +1,47 @@
+//! Partitions: where each log starts and ends.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use types::{Offset, PartitionIndex, TopicNumber};
+
+use crate::{Metastore, MetastoreError};
+
+/// Where a partition's log starts and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnds {
+    /// First offset still there.
+    pub log_start: Offset,
+    /// One past the last committed record.
+    pub end: Offset,
+}
+
+impl Metastore {
+    /// Ends of the named partitions; one that is not there is missing from the answer.
+    pub async fn log_ends(
+        &self,
+        partitions: &[(TopicNumber, PartitionIndex)],
+    ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), LogEnds>, MetastoreError> {
+        let statement = "SELECT topic_number, partition_index, log_start_offset, next_offset \
+             FROM unnest($1::int4[], $2::int4[]) AS wanted (topic_number, partition_index) \
+             JOIN partitions USING (topic_number, partition_index)";
+        let rows = sqlx::query(statement)
+            .bind(partitions.iter().map(|(topic, _)| topic.0).collect::<Vec<_>>())
+            .bind(partitions.iter().map(|(_, partition)| partition.0).collect::<Vec<_>>())
+            .fetch_all(&self.pool)
+            .await?;
+        let mut ends = BTreeMap::new();
+        for row in &rows {
+            let key = (
+                TopicNumber(row.try_get("topic_number")?),
+                PartitionIndex(row.try_get("partition_index")?),
+            );
+            let (log_start, end) = (
+                Offset(row.try_get("log_start_offset")?),
+                Offset(row.try_get("next_offset")?),
+            );
+            ends.insert(key, LogEnds { log_start, end });
+        }
+        Ok(ends)
+    }
+}

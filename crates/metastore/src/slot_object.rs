@@ -1,0 +1,71 @@
+//! Reads a slot's footer out of S3: one suffix-range GET.
+
+use ::commit::SlotFooter;
+use bytes::Bytes;
+use object_format::{FormatError, TAIL_BYTES_MAX, decode_tail, slot_key, tail_of};
+use storage::{GetRange, ObjectStore, StorageError, StorageErrorKind};
+use types::{ClusterId, Slot};
+
+/// Why a slot's object gave no footer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SlotReadError {
+    /// S3 did not answer as it should.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// There is an object, and it is no object of ours, damaged, or of a newer version.
+    #[error("object of slot {slot}: {error}")]
+    Unreadable {
+        /// The slot.
+        slot: Slot,
+        /// What is wrong with the bytes.
+        error: FormatError,
+    },
+    /// The footer names another slot or another cluster.
+    #[error("object of slot {slot} was written for slot {found} of cluster {cluster}")]
+    Misplaced {
+        /// The slot.
+        slot: Slot,
+        /// The slot its footer names.
+        found: Slot,
+        /// The cluster its footer names.
+        cluster: ClusterId,
+    },
+}
+
+impl SlotReadError {
+    /// Whether the same read may succeed later without anybody acting. Objects never change, so one that cannot be
+    /// read now never will be (by this build).
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.is_retriable())
+    }
+}
+
+/// The footer of the object in `slot`; `None` when the slot is free.
+pub async fn read_slot_footer(
+    store: &dyn ObjectStore,
+    cluster: ClusterId,
+    slot: Slot,
+) -> Result<Option<SlotFooter>, SlotReadError> {
+    let key = slot_key(slot);
+    let got = match store.get(&key, GetRange::Suffix(TAIL_BYTES_MAX as u64)).await {
+        Ok(got) => got,
+        Err(error) if error.kind == StorageErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let unreadable = |error| SlotReadError::Unreadable { slot, error };
+    let footer = decode_tail(&got.bytes, got.object_bytes).map_err(unreadable)?;
+    if footer.slot != slot || footer.cluster != cluster {
+        return Err(SlotReadError::Misplaced {
+            slot,
+            found: footer.slot,
+            cluster: footer.cluster,
+        });
+    }
+    // A copy: the slice would keep all of a 256 KiB answer alive while the slot is pending.
+    let tail = Bytes::copy_from_slice(tail_of(&got.bytes).map_err(unreadable)?);
+    Ok(Some(SlotFooter {
+        footer: footer.into(),
+        tail,
+        object_bytes: got.object_bytes,
+    }))
+}
