@@ -1,6 +1,8 @@
 //! The whole oracle against librdkafka's own mock brokers: they keep their promises, and the oracle has to say so; records that
 //! somebody else slips in, it has to notice.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its setting up does")]
+
 use std::time::Duration;
 
 use oracle::{Acks, Compression, Invariant, Oracle, OracleConfig, Report};
