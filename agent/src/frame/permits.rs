@@ -1,0 +1,76 @@
+//! Bytes in flight, counted before memory is taken for them.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The pool from which every request takes its bytes before its body is read. When the pool is empty nobody is
+/// read from, and back pressure reaches the sockets. First come, first served: a large frame is not starved by small ones.
+#[derive(Clone, Debug)]
+pub struct BytePermits {
+    pool: Arc<Semaphore>,
+    bytes_max: usize,
+}
+
+/// Some bytes of a [`BytePermits`] pool; they go back when it is dropped.
+#[derive(Debug)]
+pub struct BytePermit {
+    permit: OwnedSemaphorePermit,
+}
+
+impl BytePermits {
+    /// A pool of `bytes_max` bytes. It must be larger than the largest frame: a frame that cannot ever get its
+    /// bytes would wait for ever, and everybody behind it.
+    pub fn new(bytes_max: usize) -> Self {
+        let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
+        Self {
+            pool: Arc::new(Semaphore::new(bytes_max)),
+            bytes_max,
+        }
+    }
+
+    /// Size of the whole pool.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Bytes that nobody holds now.
+    pub fn bytes_free(&self) -> usize {
+        self.pool.available_permits()
+    }
+
+    /// Waits for `bytes` of the pool. More than the pool holds is cut to the whole pool, so that it never waits for ever.
+    /// Safe to cancel: a cancelled wait holds nothing.
+    pub async fn acquire(&self, bytes: usize) -> Arc<BytePermit> {
+        let wanted = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX);
+        let pool = Arc::clone(&self.pool);
+        let permit = pool.acquire_many_owned(wanted).await.expect("the pool is never closed");
+        Arc::new(BytePermit { permit })
+    }
+}
+
+impl BytePermit {
+    /// How many bytes it stands for.
+    pub fn bytes(&self) -> usize {
+        self.permit.num_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_when_the_last_holder_drops_them() {
+        let permits = BytePermits::new(100);
+        let first = permits.acquire(70).now_or_never().expect("70 of 100 are free");
+        let held_by_the_buffer = Arc::clone(&first);
+        drop(first);
+        assert_eq!(permits.bytes_free(), 30);
+        assert!(permits.acquire(31).now_or_never().is_none());
+        drop(held_by_the_buffer);
+        assert_eq!(permits.bytes_free(), 100);
+    }
+}
