@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use kafka_protocol::messages::ApiVersionsRequest;
+
 /// The client at the other end of a connection, as far as it has told us.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -16,12 +18,75 @@ pub struct Client {
     pub software_version: Option<Arc<str>>,
 }
 
+/// Library and version, as a client gives them in ApiVersions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Software {
+    /// Such as `librdkafka`.
+    pub name: Arc<str>,
+    /// Such as `2.0.2`.
+    pub version: Arc<str>,
+}
+
+impl Software {
+    /// What the request says; `None` below version 3.
+    pub fn of(request: &ApiVersionsRequest) -> Option<Self> {
+        let said = !request.client_software_name.is_empty();
+        said.then(|| Self {
+            name: request.client_software_name.as_str().into(),
+            version: request.client_software_version.as_str().into(),
+        })
+    }
+}
+
 impl Client {
+    /// A client of which only the address is known.
+    pub fn new(peer: SocketAddr) -> Self {
+        Self {
+            peer,
+            client_id: None,
+            software_name: None,
+            software_version: None,
+        }
+    }
+
     /// The zone in a `client.id` such as `app-1,zone=eu-west-1a` (parts separated by commas, semicolons or blanks).
     pub fn zone(&self) -> Option<&str> {
         let parts = self.client_id.as_deref()?.split([',', ';', ' ']);
         parts
             .filter_map(|part| part.strip_prefix("zone="))
             .find(|zone| !zone.is_empty())
+    }
+
+    /// Takes over the `client.id` of a request; most clients never change it.
+    pub(crate) fn identify(&mut self, client_id: Option<&str>) {
+        if self.client_id.as_deref() != client_id {
+            self.client_id = client_id.map(Arc::from);
+        }
+    }
+
+    /// Remembers what the client said of itself.
+    pub(crate) fn introduce(&mut self, software: Software) {
+        self.software_name = Some(software.name);
+        self.software_version = Some(software.version);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_zone_is_read_from_the_client_id() {
+        let mut client = Client::new(([127, 0, 0, 1], 1).into());
+        assert_eq!(client.zone(), None);
+        for (client_id, zone) in [
+            ("app-1,zone=eu-west-1a", Some("eu-west-1a")),
+            ("zone=b;x", Some("b")),
+            ("zone=", None),
+            ("myzone=c", None),
+        ] {
+            client.identify(Some(client_id));
+            assert_eq!(client.zone(), zone, "{client_id}");
+        }
     }
 }

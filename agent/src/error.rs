@@ -1,1 +1,69 @@
-//! (skeleton)
+//! The one place that picks Kafka error codes.
+//!
+//! The matches have no wildcard arm, so that a new failure has to be thought about here.
+
+use kafka_protocol::error::ResponseError;
+use metastore::MetastoreError;
+use record_batch::BatchError;
+use types::TopicNameError;
+
+/// Why a batch is not taken. None of these enters the buffer, so a retry cannot duplicate anything.
+pub fn of_batch(error: &BatchError) -> ResponseError {
+    match error {
+        // Clients retry this one: the bytes may have been damaged on the way.
+        BatchError::Corrupt(_) => ResponseError::CorruptMessage,
+        BatchError::UnsupportedMagic(_) => ResponseError::UnsupportedForMessageFormat,
+        BatchError::TooLarge { .. } => ResponseError::MessageTooLarge,
+        BatchError::Invalid(_) => ResponseError::InvalidRecord,
+        BatchError::Transactional => ResponseError::InvalidTxnState,
+        BatchError::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
+        BatchError::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
+    }
+}
+
+/// Why a text is no topic name.
+pub fn of_topic_name(error: &TopicNameError) -> ResponseError {
+    match error {
+        TopicNameError::Empty | TopicNameError::Dots | TopicNameError::TooLong | TopicNameError::IllegalCharacter => {
+            ResponseError::InvalidTopicException
+        }
+    }
+}
+
+/// What Postgres was asked for when it failed: each kind of request has its own error that clients retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Topics, partitions, brokers: Metadata, or a topic looked up by Produce.
+    Topics,
+    /// A partition's offsets or index: Fetch, ListOffsets.
+    Log,
+    /// A group's offsets or coordinator.
+    Group,
+    /// A new producer id.
+    ProducerId,
+    /// A topic created or deleted.
+    TopicChange,
+}
+
+/// What a client is told when Postgres does not do what it was asked for.
+pub fn of_metastore(error: &MetastoreError, asked: Asked) -> ResponseError {
+    match error {
+        MetastoreError::Unavailable(_) => retriable(asked),
+        // Somebody has to act, but not the client: it retries until that is done.
+        MetastoreError::AccessDenied(_) | MetastoreError::Schema(_) => retriable(asked),
+        MetastoreError::Internal(_) => ResponseError::UnknownServerError,
+    }
+}
+
+fn retriable(asked: Asked) -> ResponseError {
+    match asked {
+        Asked::Topics => ResponseError::LeaderNotAvailable,
+        Asked::Log => ResponseError::LeaderNotAvailable,
+        // Writing the same offsets twice does no harm.
+        Asked::Group => ResponseError::CoordinatorNotAvailable,
+        // At worst an id is drawn that nobody uses.
+        Asked::ProducerId => ResponseError::CoordinatorNotAvailable,
+        // The change may have happened: a retry then hears that the topic exists, or does not.
+        Asked::TopicChange => ResponseError::RequestTimedOut,
+    }
+}

@@ -1,5 +1,6 @@
 //! The yaks agent: a stateless Kafka broker that keeps its data in S3 and its offsets in Postgres.
 
+pub mod answer;
 pub mod broker;
 pub mod client;
 pub mod cluster;

@@ -1,1 +1,178 @@
-//! (skeleton)
+//! The accept loop, and the orderly end of all connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use metrics::{counter, gauge};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, error, info, info_span, warn};
+use types::limits;
+
+use crate::broker::Broker;
+use crate::connection::{self, ConnectionLimits};
+use crate::frame::{BytePermits, FrameLimits};
+use crate::metrics::{CONNECTIONS, CONNECTIONS_REFUSED};
+
+/// How long the loop rests after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the server takes on.
+#[derive(Clone, Debug)]
+pub struct ServerLimits {
+    /// Connections open at once; more wait in the listener's backlog.
+    pub connections_max: usize,
+    /// The pool that all requests in flight take their bytes from; larger than the largest frame.
+    pub request_bytes: BytePermits,
+    /// What each connection may take.
+    pub connection: ConnectionLimits,
+    /// How long a stopping server waits for answers in flight.
+    pub drain: Duration,
+}
+
+impl ServerLimits {
+    /// The limits of `types::limits`, with these two of the configuration.
+    pub fn new(connections_max: usize, request_bytes: BytePermits) -> Self {
+        assert!(
+            request_bytes.bytes_max() > limits::FRAME_BYTES_MAX,
+            "the pool of request bytes has to be larger than the largest frame"
+        );
+        let frame = FrameLimits {
+            frame_bytes_max: limits::FRAME_BYTES_MAX,
+            idle: Duration::from_millis(limits::CONNECTION_IDLE_MS),
+            stall: Duration::from_secs(30),
+        };
+        Self {
+            connections_max,
+            request_bytes,
+            connection: ConnectionLimits {
+                frame,
+                pipelined_max: 64,
+                answer_bytes_max: 4 * 1024 * 1024,
+                write_stall: Duration::from_secs(60),
+            },
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Accepts and serves until `shutdown` is cancelled; then requests in flight are answered, everything is closed, and it returns.
+pub async fn serve(listener: TcpListener, broker: Arc<Broker>, limits: ServerLimits, shutdown: CancellationToken) {
+    let server = Server {
+        broker,
+        connection_limits: Arc::new(limits.connection),
+        request_bytes: limits.request_bytes,
+        slots: Arc::new(Semaphore::new(limits.connections_max)),
+        connections: TaskTracker::new(),
+        shutdown,
+    };
+    tokio::select! {
+        () = server.shutdown.cancelled() => {}
+        () = server.accept(&listener) => {}
+    }
+    drop(listener);
+    server.drain(limits.drain).await;
+}
+
+struct Server {
+    broker: Arc<Broker>,
+    connection_limits: Arc<ConnectionLimits>,
+    request_bytes: BytePermits,
+    slots: Arc<Semaphore>,
+    connections: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Server {
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            let slot = self.slot().await;
+            match listener.accept().await {
+                Ok((socket, peer)) => self.spawn(socket, peer, slot),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    warn!(%error, open = self.connections.len(), "cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn slot(&self) -> OwnedSemaphorePermit {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return slot;
+        }
+        warn!(
+            open = self.connections.len(),
+            "connection limit reached, new clients wait"
+        );
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        slot.expect("the semaphore is never closed")
+    }
+
+    fn spawn(&self, socket: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+        if let Err(error) = prepare(&socket) {
+            warn!(%peer, %error, "cannot set socket options");
+        }
+        let serving = connection::serve(
+            socket,
+            peer,
+            Arc::clone(&self.broker),
+            self.request_bytes.clone(),
+            Arc::clone(&self.connection_limits),
+            self.shutdown.clone(),
+        );
+        let span = info_span!("connection", %peer);
+        self.connections.spawn(
+            async move {
+                gauge!(CONNECTIONS).increment(1);
+                // One client's request must not take the others' connections along.
+                if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
+                    counter!(CONNECTIONS_REFUSED, "reason" => "panic").increment(1);
+                    error!(%peer, "connection ended by a panic");
+                }
+                gauge!(CONNECTIONS).decrement(1);
+                drop(slot);
+            }
+            .instrument(span),
+        );
+    }
+
+    /// The connections know of the shutdown by its token; here they are waited for.
+    async fn drain(&self, time_max: Duration) {
+        self.connections.close();
+        info!(
+            open = self.connections.len(),
+            "no longer accepting, answering what is in flight"
+        );
+        if timeout(time_max, self.connections.wait()).await.is_err() {
+            warn!(
+                open = self.connections.len(),
+                "connections left behind with requests unanswered"
+            );
+        }
+    }
+}
+
+/// An error about the connection that was to be accepted, not about us.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(limits::TCP_KEEPALIVE_S));
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}

@@ -1,1 +1,18 @@
-//! (skeleton)
+//! FindCoordinator.
+
+use std::sync::Arc;
+
+use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
+
+use crate::broker::Broker;
+use crate::client::Client;
+
+/// Answers one request.
+pub async fn handle(
+    _broker: &Arc<Broker>,
+    _client: &Client,
+    _version: i16,
+    _request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    FindCoordinatorResponse::default()
+}

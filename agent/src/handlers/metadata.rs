@@ -1,1 +1,18 @@
-//! (skeleton)
+//! Metadata.
+
+use std::sync::Arc;
+
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
+
+use crate::broker::Broker;
+use crate::client::Client;
+
+/// Answers one request.
+pub async fn handle(
+    _broker: &Arc<Broker>,
+    _client: &Client,
+    _version: i16,
+    _request: MetadataRequest,
+) -> MetadataResponse {
+    MetadataResponse::default()
+}

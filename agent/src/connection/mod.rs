@@ -1,0 +1,208 @@
+//! One client's connection: frames in, answers out, in the order of the requests.
+//!
+//! Two halves run side by side in one task. The reader takes a frame, hands it to its handler and queues what comes back; the
+//! [`writer`] sends the answers in that order. A handler that defers its answer (Produce, Fetch) lets the reader go on, so a
+//! client's pipeline is full while its data are on their way; every other API is done before the next request is read.
+//! What a connection can hold is bounded: the queue by [`ConnectionLimits::pipelined_max`] and by bytes, a deferred answer is not
+//! worked on before all earlier ones have left.
+//!
+//! When the client goes, deferred answers are dropped (a long poll ends; produced data stay in the buffer). When we end the
+//! connection (a bad request, the agent stops), what was taken in before is answered first.
+
+mod request;
+mod writer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics::{counter, histogram};
+use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::dispatch::Reply;
+use crate::frame::{BytePermits, Frame, FrameError, FrameLimits, read_frame};
+use crate::metrics::{BYTES_IN, CONNECTIONS_REFUSED, REQUESTS_REFUSED};
+use request::{Refused, Request};
+use writer::{Body, Pending, write_answers};
+
+/// What one connection may take.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    /// Frames.
+    pub frame: FrameLimits,
+    /// Requests taken in whose answers have not left; at this number reading stops.
+    pub pipelined_max: usize,
+    /// Bytes of finished answers that wait for the client to read; at this number reading stops.
+    pub answer_bytes_max: usize,
+    /// How long the client may refuse to take any byte of an answer.
+    pub write_stall: Duration,
+}
+
+/// Why a connection ends.
+enum End {
+    /// Nobody is there any more: pending answers are dropped.
+    Gone,
+    /// Nothing more is read, but what was taken in is answered.
+    Stopped,
+}
+
+/// Serves one client until it goes, misbehaves, or `shutdown` is cancelled.
+pub async fn serve(
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    broker: Arc<Broker>,
+    permits: BytePermits,
+    limits: Arc<ConnectionLimits>,
+    shutdown: CancellationToken,
+) {
+    let (reading_half, writing_half) = socket.split();
+    let (queue, answers) = mpsc::channel(limits.pipelined_max);
+    let mut reader = Reader {
+        broker,
+        client: Client::new(peer),
+        permits,
+        answer_bytes: BytePermits::new(limits.answer_bytes_max),
+        limits: Arc::clone(&limits),
+        queue,
+    };
+    let writing = write_answers(writing_half, answers, limits.write_stall);
+    tokio::pin!(writing);
+    let written = tokio::select! {
+        end = reader.run(reading_half, &shutdown) => match end {
+            End::Gone => return,
+            End::Stopped => {
+                drop(reader);
+                writing.await
+            }
+        },
+        written = &mut writing => written,
+    };
+    if let Err(error) = written {
+        debug!(%error, "answers cannot be sent");
+    }
+}
+
+struct Reader {
+    broker: Arc<Broker>,
+    client: Client,
+    permits: BytePermits,
+    answer_bytes: BytePermits,
+    limits: Arc<ConnectionLimits>,
+    queue: mpsc::Sender<Pending>,
+}
+
+impl Reader {
+    async fn run<R: AsyncRead + Unpin>(&mut self, mut socket: R, shutdown: &CancellationToken) -> End {
+        loop {
+            let read = tokio::select! {
+                biased;
+                // Cancelling loses at most a half-sent frame, which nobody was promised anything about.
+                () = shutdown.cancelled() => return End::Stopped,
+                read = self.next_frame(&mut socket) => read,
+            };
+            match read {
+                Ok(Some(frame)) => {
+                    if let Err(end) = self.take(frame).await {
+                        return end;
+                    }
+                }
+                Ok(None) => return End::Gone,
+                Err(error) => return self.give_up(&error),
+            }
+        }
+    }
+
+    /// Reads only when an answer has room in the queue.
+    async fn next_frame<R: AsyncRead + Unpin>(&self, socket: &mut R) -> Result<Option<Frame>, FrameError> {
+        if self.queue.reserve().await.is_err() {
+            return Ok(None);
+        }
+        read_frame(socket, &self.permits, &self.limits.frame).await
+    }
+
+    async fn take(&mut self, frame: Frame) -> Result<(), End> {
+        let received = Instant::now();
+        counter!(BYTES_IN).increment(frame.bytes.len() as u64);
+        let api = match self.answer(frame).await {
+            Ok((api, body)) => body.map(|body| (api, body)),
+            Err(refused) => return Err(self.refuse(&refused)),
+        };
+        let Some((api, body)) = api else { return Ok(()) };
+        let bytes = match &body {
+            Body::Ready(answer) => Some(
+                self.answer_bytes
+                    .acquire(answer.iter().map(bytes::Bytes::len).sum())
+                    .await,
+            ),
+            Body::Later(_) => None,
+        };
+        let pending = Pending {
+            api,
+            received,
+            body,
+            bytes,
+        };
+        self.queue.send(pending).await.map_err(|_| End::Gone)
+    }
+
+    async fn answer(&mut self, frame: Frame) -> Result<(&'static str, Option<Body>), Refused> {
+        let request = Request::parse(&frame, &mut self.client)?;
+        let api = request.api.name;
+        let reply = request.handle(&self.broker, &self.client, frame).await?;
+        let body = match reply {
+            Reply::Ready(answer) => Some(Body::Ready(answer)),
+            Reply::Introduced(software, answer) => {
+                self.client.introduce(software);
+                Some(Body::Ready(answer))
+            }
+            Reply::Later(answer) => Some(Body::Later(answer)),
+            Reply::Nothing => None,
+        };
+        Ok((api, body))
+    }
+
+    /// Ends the connection over a request; the one line the log gets about it.
+    fn refuse(&self, refused: &Refused) -> End {
+        let api = refused.api_name();
+        counter!(REQUESTS_REFUSED, "api" => api).increment(1);
+        warn!(
+            peer = %self.client.peer,
+            client.id = self.client.client_id.as_deref(),
+            api,
+            api.key = refused.api_key,
+            api.version = refused.api_version,
+            error = %refused.why,
+            "request refused, connection closed"
+        );
+        End::Stopped
+    }
+
+    /// Ends the connection over its frames.
+    fn give_up(&self, error: &FrameError) -> End {
+        let (reason, end) = match error {
+            FrameError::Io(_) => ("lost", End::Gone),
+            FrameError::Idle(_) => ("idle", End::Stopped),
+            FrameError::Stalled(_) => ("stalled", End::Stopped),
+            FrameError::Negative(_) | FrameError::TooLong { .. } | FrameError::TooShort(_) => ("frame", End::Stopped),
+            FrameError::Foreign(_) => ("foreign", End::Stopped),
+        };
+        counter!(CONNECTIONS_REFUSED, "reason" => reason).increment(1);
+        if matches!(error, FrameError::Io(_) | FrameError::Idle(_)) {
+            debug!(peer = %self.client.peer, %error, "connection closed");
+        } else {
+            warn!(peer = %self.client.peer, %error, "connection closed");
+        }
+        end
+    }
+}
+
+/// Counts a request's time when its answer has left.
+fn record_duration(api: &'static str, received: Instant) {
+    histogram!(crate::metrics::REQUEST_SECONDS, "api" => api).record(received.elapsed().as_secs_f64());
+}

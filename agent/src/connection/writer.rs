@@ -1,0 +1,144 @@
+//! The writing half: answers leave in the order of their requests.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use metrics::counter;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::time::timeout;
+
+use super::record_duration;
+use crate::answer::{Answer, EncodeError};
+use crate::frame::BytePermit;
+use crate::metrics::BYTES_OUT;
+
+/// Pieces up to this size are gathered into one write; larger ones are written from where they lie.
+const GATHERED_BYTES_MAX: usize = 16 * 1024;
+
+/// An answer that has not left.
+pub(super) struct Pending {
+    pub(super) api: &'static str,
+    pub(super) received: Instant,
+    pub(super) body: Body,
+    /// Keeps a finished answer counted until it has left.
+    pub(super) bytes: Option<Arc<BytePermit>>,
+}
+
+pub(super) enum Body {
+    Ready(Answer),
+    Later(BoxFuture<'static, Result<Answer, EncodeError>>),
+}
+
+/// Why no more answers leave.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the client took no byte for {} s", .0.as_secs())]
+    Stalled(Duration),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// Sends answers until the queue is closed and empty.
+pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
+    socket: W,
+    mut queue: mpsc::Receiver<Pending>,
+    stall: Duration,
+) -> Result<(), WriteError> {
+    let mut out = Out {
+        socket,
+        gathered: Vec::new(),
+        stall,
+    };
+    while let Some(pending) = next(&mut queue, &mut out).await? {
+        let Pending {
+            api,
+            received,
+            body,
+            bytes,
+        } = pending;
+        let answer = match body {
+            Body::Ready(answer) => answer,
+            Body::Later(answer) => finish(answer, &mut out).await?,
+        };
+        for piece in answer {
+            out.put(piece).await?;
+        }
+        drop(bytes);
+        record_duration(api, received);
+    }
+    Ok(())
+}
+
+/// The next of the queue. What was gathered leaves before it has to be waited for.
+async fn next<W: AsyncWrite + Unpin>(
+    queue: &mut mpsc::Receiver<Pending>,
+    out: &mut Out<W>,
+) -> Result<Option<Pending>, WriteError> {
+    match queue.try_recv() {
+        Ok(pending) => Ok(Some(pending)),
+        Err(TryRecvError::Empty) => {
+            out.flush().await?;
+            Ok(queue.recv().await)
+        }
+        Err(TryRecvError::Disconnected) => out.flush().await.map(|()| None),
+    }
+}
+
+/// A deferred answer; likewise.
+async fn finish<W: AsyncWrite + Unpin>(
+    mut answer: BoxFuture<'static, Result<Answer, EncodeError>>,
+    out: &mut Out<W>,
+) -> Result<Answer, WriteError> {
+    if let Poll::Ready(answer) = futures::poll!(&mut answer) {
+        return Ok(answer?);
+    }
+    out.flush().await?;
+    Ok(answer.await?)
+}
+
+/// A buffer of small pieces before the socket; it takes no memory while the connection is idle.
+struct Out<W> {
+    socket: W,
+    gathered: Vec<u8>,
+    stall: Duration,
+}
+
+impl<W: AsyncWrite + Unpin> Out<W> {
+    async fn put(&mut self, piece: Bytes) -> Result<(), WriteError> {
+        if self.gathered.len() + piece.len() > GATHERED_BYTES_MAX {
+            self.flush().await?;
+        }
+        if piece.len() < GATHERED_BYTES_MAX {
+            self.gathered.extend_from_slice(&piece);
+            return Ok(());
+        }
+        self.write(&piece).await
+    }
+
+    async fn flush(&mut self) -> Result<(), WriteError> {
+        let gathered = std::mem::take(&mut self.gathered);
+        self.write(&gathered).await
+    }
+
+    /// Like `write_all`, but a client that takes no byte at all is given up.
+    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
+        while !bytes.is_empty() {
+            let written = timeout(self.stall, self.socket.write(bytes))
+                .await
+                .map_err(|_| WriteError::Stalled(self.stall))??;
+            if written == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            counter!(BYTES_OUT).increment(written as u64);
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+}
