@@ -6,7 +6,8 @@ CREATE TABLE group_offsets (
     committed_offset int8 NOT NULL,
     -- -1: none given
     leader_epoch     int4 NOT NULL,
-    metadata         text NOT NULL,
+    -- opaque text of the client's, as bytes: Postgres's text takes no NUL
+    metadata         bytea NOT NULL,
     committed_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (group_id, topic_number, partition_index)
 ) WITH (fillfactor = 70);

@@ -1,7 +1,7 @@
 //! SQL errors become domain errors here and nowhere else.
 
 /// What a caller can do about a failure of Postgres.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum MetastoreError {
     /// No connection, server shutting down, pool exhausted, statement cancelled, deadlock: try again later.
     /// Whatever was under way may or may not have happened.

@@ -38,7 +38,7 @@ pub struct GroupOffset {
     pub committed: CommittedOffset,
 }
 
-type GroupOffsetRow = (i32, String, i32, i64, i32, String);
+type GroupOffsetRow = (i32, String, i32, i64, i32, Vec<u8>);
 
 impl Metastore {
     /// Remembers a group's offsets, all in one statement; answers the partitions that exist, the others are left out.
@@ -56,7 +56,7 @@ impl Metastore {
             .bind(
                 offsets
                     .values()
-                    .map(|value| value.metadata.as_str())
+                    .map(|value| value.metadata.as_bytes())
                     .collect::<Vec<_>>(),
             )
             .fetch_all(&self.pool)
@@ -89,6 +89,8 @@ impl Metastore {
 
 fn from_row(row: GroupOffsetRow) -> Result<GroupOffset, MetastoreError> {
     let (number, topic, index, offset, leader_epoch, metadata) = row;
+    let metadata =
+        String::from_utf8(metadata).map_err(|e| MetastoreError::Internal(format!("offset metadata: {e}")))?;
     Ok(GroupOffset {
         topic_number: TopicNumber(number),
         partition: topic_partition(&topic, index)?,

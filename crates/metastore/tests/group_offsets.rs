@@ -19,7 +19,7 @@ fn committed(offset: i64) -> CommittedOffset {
     CommittedOffset {
         offset: Offset(offset),
         leader_epoch: -1,
-        metadata: format!("at {offset}"),
+        metadata: format!("\0at {offset}"),
     }
 }
 

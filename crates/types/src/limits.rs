@@ -33,5 +33,9 @@ pub const CONNECTION_IDLE_MS: u64 = 600_000;
 /// TCP keepalive in seconds: an NLB forgets a silent connection after 350 s (AWS, "Network Load Balancers").
 pub const TCP_KEEPALIVE_S: u64 = 60;
 
-/// Longest consumer group id and offset metadata (Kafka: `offset.metadata.max.bytes`).
+/// Longest consumer group id. Ours: it is part of a Postgres index, whose entries may not exceed a third of a page (2704
+/// bytes).
+pub const GROUP_ID_BYTES_MAX: usize = 2048;
+
+/// Longest metadata of a committed offset (Kafka: `offset.metadata.max.bytes`).
 pub const OFFSET_METADATA_BYTES_MAX: usize = 4096;

@@ -3,7 +3,7 @@
 -- cannot deadlock.
 WITH committed AS (
     SELECT t.topic_number, t.name, w.*
-    FROM unnest($2::text[], $3::int4[], $4::int8[], $5::int4[], $6::text[])
+    FROM unnest($2::text[], $3::int4[], $4::int8[], $5::int4[], $6::bytea[])
         AS w (topic_name, partition_index, committed_offset, leader_epoch, metadata)
     JOIN topics t ON t.name = w.topic_name AND t.deleted_at_ms IS NULL
     WHERE w.partition_index >= 0 AND w.partition_index < t.partition_count
