@@ -1,1 +1,231 @@
-//! (skeleton)
+//! What this agent knows of its cluster: topics and live agents, read without waiting from one snapshot that a single
+//! task renews every second.
+//!
+//! The snapshot may be old, and while Postgres is away it grows older, but it never misleads: what it lacks is looked
+//! up in Postgres before anybody is told that it does not exist. All who miss something at one time wait for the same
+//! renewal, and renewals keep a pause, so asking for what is not there costs Postgres the same however often it is done.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use metastore::{LiveAgent, Metastore, MetastoreError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use types::{ClusterId, NodeId, TopicId, TopicName};
+
+pub use metastore::TopicInfo as Topic;
+
+/// How old a snapshot gets while Postgres answers.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Least pause between two renewals, however many ask.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(25);
+
+/// How long those who wait for a renewal are kept waiting.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Most who may wait for a renewal; the next one waits to be let in.
+const WAITING_MAX: usize = 1024;
+
+/// Topics and agents as of one moment.
+#[derive(Clone, Debug)]
+pub struct ClusterSnapshot {
+    by_name: BTreeMap<TopicName, Arc<Topic>>,
+    by_id: HashMap<TopicId, Arc<Topic>>,
+    agents: Vec<LiveAgent>,
+}
+
+impl ClusterSnapshot {
+    fn new(topics: Vec<Topic>, mut agents: Vec<LiveAgent>, own: &LiveAgent) -> Self {
+        // We are alive even when the lease is being renewed just now, as all are after Postgres was away.
+        if !agents.iter().any(|agent| agent.node_id == own.node_id) {
+            agents.push(own.clone());
+        }
+        let topics: Vec<Arc<Topic>> = topics.into_iter().map(Arc::new).collect();
+        Self {
+            by_name: topics
+                .iter()
+                .map(|topic| (topic.name.clone(), Arc::clone(topic)))
+                .collect(),
+            by_id: topics.into_iter().map(|topic| (topic.id, topic)).collect(),
+            agents,
+        }
+    }
+
+    /// Every topic, by name.
+    pub fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_name.values()
+    }
+
+    /// The topic of that name, if it was there.
+    pub fn topic_by_name(&self, name: &TopicName) -> Option<&Arc<Topic>> {
+        self.by_name.get(name)
+    }
+
+    /// The topic of that id, if it was there.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
+        self.by_id.get(&id)
+    }
+
+    /// Every live agent, ourselves among them.
+    pub fn agents(&self) -> &[LiveAgent] {
+        &self.agents
+    }
+}
+
+type Renewed = Result<Arc<ClusterSnapshot>, MetastoreError>;
+type Waiting = oneshot::Sender<Renewed>;
+
+/// The cached view; one per agent.
+#[derive(Debug)]
+pub struct ClusterView {
+    cluster_id: ClusterId,
+    own: watch::Receiver<LiveAgent>,
+    snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
+    asking: mpsc::Sender<Waiting>,
+}
+
+/// Renews the view; to be run as a task.
+#[derive(Debug)]
+pub struct ViewRenewal {
+    metastore: Metastore,
+    own: watch::Receiver<LiveAgent>,
+    snapshot: watch::Sender<Arc<ClusterSnapshot>>,
+    asked: mpsc::Receiver<Waiting>,
+}
+
+impl ClusterView {
+    /// Loads the view for an agent that has its lease; `ViewRenewal::run` keeps it fresh.
+    pub async fn load(
+        metastore: Metastore,
+        own: watch::Receiver<LiveAgent>,
+    ) -> Result<(Arc<Self>, ViewRenewal), MetastoreError> {
+        let cluster_id = metastore.cluster_id().await?;
+        let first = read(&metastore, &own).await?;
+        let (sender, snapshot) = watch::channel(Arc::new(first));
+        let (asking, asked) = mpsc::channel(WAITING_MAX);
+        let renewal = ViewRenewal {
+            metastore,
+            own: own.clone(),
+            snapshot: sender,
+            asked,
+        };
+        Ok((
+            Arc::new(Self {
+                cluster_id,
+                own,
+                snapshot,
+                asking,
+            }),
+            renewal,
+        ))
+    }
+
+    /// The cluster's id.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.cluster_id
+    }
+
+    /// The node id of this agent.
+    pub fn node_id(&self) -> NodeId {
+        self.own.borrow().node_id
+    }
+
+    /// The latest snapshot; never waits.
+    pub fn snapshot(&self) -> Arc<ClusterSnapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Every live agent as of the latest snapshot.
+    pub fn agents(&self) -> Vec<LiveAgent> {
+        self.snapshot().agents.clone()
+    }
+
+    /// A snapshot read from Postgres after this was called.
+    pub async fn renewed(&self) -> Result<Arc<ClusterSnapshot>, MetastoreError> {
+        let stopped = || MetastoreError::Unavailable("the cluster view is no longer renewed".to_owned());
+        let (answer, renewed) = oneshot::channel();
+        self.asking.send(answer).await.map_err(|_| stopped())?;
+        renewed.await.map_err(|_| stopped())?
+    }
+
+    /// A snapshot that `has` all the caller needs, if there is one: the latest, or else one that is read for it.
+    /// Without an error, what the snapshot lacks does not exist.
+    pub async fn with(&self, has: impl Fn(&ClusterSnapshot) -> bool) -> Result<Arc<ClusterSnapshot>, MetastoreError> {
+        let latest = self.snapshot();
+        if has(&latest) { Ok(latest) } else { self.renewed().await }
+    }
+
+    /// The topic of that name; `None`: Postgres said that there is none.
+    pub async fn find_topic_by_name(&self, name: &TopicName) -> Result<Option<Arc<Topic>>, MetastoreError> {
+        let snapshot = self.with(|snapshot| snapshot.topic_by_name(name).is_some()).await?;
+        Ok(snapshot.topic_by_name(name).cloned())
+    }
+
+    /// The topic of that id; `None`: Postgres said that there is none.
+    pub async fn find_topic_by_id(&self, id: TopicId) -> Result<Option<Arc<Topic>>, MetastoreError> {
+        let snapshot = self.with(|snapshot| snapshot.topic_by_id(id).is_some()).await?;
+        Ok(snapshot.topic_by_id(id).cloned())
+    }
+}
+
+impl ViewRenewal {
+    /// Renews the view every second, and sooner when somebody asks, until `shutdown` or until nobody can ask any more.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut ticks = interval(RENEWAL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reachable = true;
+        loop {
+            let mut waiting: Vec<Waiting> = Vec::new();
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+                asked = self.asked.recv() => match asked {
+                    Some(asked) => waiting.push(asked),
+                    None => return,
+                },
+            }
+            let started = Instant::now();
+            // Everybody who asked before the read starts may take its answer.
+            while let Ok(asked) = self.asked.try_recv() {
+                waiting.push(asked);
+            }
+            let renewed = self.renew().await;
+            report(&mut reachable, renewed.as_ref().err());
+            for answer in waiting {
+                // Whoever went away does not need it.
+                let _ = answer.send(renewed.clone());
+            }
+            sleep_until(started + RENEWAL_PAUSE).await;
+        }
+    }
+
+    async fn renew(&self) -> Renewed {
+        let late = |_| MetastoreError::Unavailable("no answer in time".to_owned());
+        let snapshot = Arc::new(
+            timeout(RENEWAL_TIMEOUT, read(&self.metastore, &self.own))
+                .await
+                .map_err(late)??,
+        );
+        self.snapshot.send_replace(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+}
+
+async fn read(metastore: &Metastore, own: &watch::Receiver<LiveAgent>) -> Result<ClusterSnapshot, MetastoreError> {
+    let (topics, agents) = tokio::try_join!(metastore.topics(), metastore.live_agents())?;
+    Ok(ClusterSnapshot::new(topics, agents, &own.borrow()))
+}
+
+fn report(reachable: &mut bool, error: Option<&MetastoreError>) {
+    match error {
+        Some(error) if *reachable => {
+            tracing::warn!(%error, "topics and agents cannot be renewed; serving what we know")
+        }
+        None if !*reachable => tracing::info!("topics and agents are renewed again"),
+        Some(_) | None => {}
+    }
+    *reachable = error.is_none();
+}
