@@ -146,7 +146,10 @@ mod tests {
         for (codec, payload) in compressed(&plain).into_iter().skip(1) {
             for len in 0..payload.len() {
                 let out = decompress(codec, &payload[..len], plain.len());
-                assert!(out.map_or(true, |out| out != plain) || len + 16 > payload.len(), "{codec:?} {len}");
+                assert!(
+                    out.map_or(true, |out| out != plain) || len + 16 > payload.len(),
+                    "{codec:?} {len}"
+                );
             }
             for at in 0..payload.len() {
                 let mut spoiled = payload.clone();

@@ -91,7 +91,9 @@ impl BatchHeader {
             Some(MAGIC) => {}
             Some(other) => return Err(BatchError::UnsupportedMagic(other)),
         }
-        let header = bytes.first_chunk().ok_or(BatchError::Corrupt("shorter than its header"))?;
+        let header = bytes
+            .first_chunk()
+            .ok_or(BatchError::Corrupt("shorter than its header"))?;
         Ok(Self {
             base_offset: Offset(i64::from_be_bytes(field(header, 0))),
             batch_bytes: batch_bytes(i32::from_be_bytes(field(header, 8)))?,
