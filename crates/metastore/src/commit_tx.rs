@@ -167,7 +167,7 @@ impl Read {
         let partition = || row.try_get("partition_index").map(PartitionIndex);
         let a = || row.try_get::<i64, _>("a");
         let b = || row.try_get::<i64, _>("b");
-        match row.try_get::<i16, _>("shape")? {
+        match row.try_get::<i32, _>("shape")? {
             0 => self.state.now = TimestampMs(a()?),
             1 => {
                 let end_seq = row.try_get::<Option<i64>, _>("b")?.map(from_sql);

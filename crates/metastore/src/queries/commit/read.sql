@@ -7,7 +7,7 @@ WITH named AS MATERIALIZED (
     JOIN topics t USING (topic_id)
     JOIN partitions p ON p.topic_number = t.topic_number AND p.partition_index = wanted.partition_index
 )
-SELECT 0::int2 AS shape, NULL::uuid AS id, NULL::int4 AS topic_number, NULL::int4 AS partition_index,
+SELECT 0 AS shape, NULL::uuid AS id, NULL::int4 AS topic_number, NULL::int4 AS partition_index,
        (extract(epoch FROM clock_timestamp()) * 1000)::int8 AS a, NULL::int8 AS b, NULL::int8 AS c,
        NULL::int4[] AS base_sequences, NULL::int4[] AS record_counts, NULL::int8[] AS base_offsets, NULL::bytea AS bytes
 UNION ALL
