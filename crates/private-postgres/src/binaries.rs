@@ -13,7 +13,7 @@ use crate::PrivatePostgresError;
 /// What to do about a missing Postgres, as one line for a human.
 pub const INSTALL_HINT: &str = "install it, for example with: apt-get install --no-install-recommends postgresql";
 
-const NEEDED: [&str; 4] = ["initdb", "postgres", "createdb", "pg_isready"];
+const NEEDED: [&str; 5] = ["initdb", "postgres", "createdb", "pg_isready", "psql"];
 
 /// A folder with a complete set of Postgres programs.
 #[derive(Clone, Debug, PartialEq, Eq)]

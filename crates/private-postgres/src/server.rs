@@ -216,6 +216,16 @@ impl PrivatePostgres {
         cluster::run("createdb", command)
     }
 
+    /// Makes the database unless it is there.
+    pub fn ensure_database(&self, name: &str) -> Result<(), PrivatePostgresError> {
+        let mut probe = self.client("psql");
+        let connects = probe
+            .args(["-d", name, "-qc", ""])
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if connects { Ok(()) } else { self.create_database(name) }
+    }
+
     /// Makes an empty database with a name nobody has used on this server, and returns the name.
     pub fn create_fresh_database(&self) -> Result<String, PrivatePostgresError> {
         static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,80 @@
+//! The command line of `yaks-dev`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::config::{AGENTS_MAX, AgentPorts, StackConfig};
+use crate::events::{EventSource, QueueConfig};
+
+/// Runs all of yaks on this machine: Postgres, an S3, a Lambda service, the materializer, sidecars and agents.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "yaks-dev", version)]
+pub struct Cli {
+    /// How many agents to run; agent n serves Kafka clients on YAKS_BROKER_PORT + n.
+    #[arg(long, env = "AGENTS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(AGENTS_MAX)))]
+    pub agents: u16,
+    /// Where data and logs are kept.
+    #[arg(long, env = "YAKS_DEV_DATA_DIR", default_value = ".yaks")]
+    pub data_dir: PathBuf,
+    /// The folder with yaks-agent, yaks-materializer and yaks-cache; the default is this program's own.
+    #[arg(long, env = "YAKS_DEV_BINARIES")]
+    pub binaries: Option<PathBuf>,
+    /// Port of the first agent.
+    #[arg(long, env = "YAKS_BROKER_PORT", default_value_t = 9092)]
+    pub kafka_port: u16,
+    /// Health and metrics of the first agent; agent n > 0 has this + 100 + n.
+    #[arg(long, env = "YAKS_METRICS_PORT", default_value_t = 9090)]
+    pub admin_port: u16,
+    /// Port of the first sidecar; agent n has this + n.
+    #[arg(long, env = "YAKS_CACHE_PORT", default_value_t = 9080)]
+    pub cache_port: u16,
+    /// Port of the embedded S3.
+    #[arg(long, env = "YAKS_DEV_S3_PORT", default_value_t = 4566)]
+    pub s3_port: u16,
+    /// Port of the Invoke API, the stack's metrics and its switches.
+    #[arg(long, env = "YAKS_DEV_PORT", default_value_t = 4567)]
+    pub dev_port: u16,
+    /// Port of the private Postgres; the default is a free one, which is printed.
+    #[arg(long, env = "YAKS_DEV_POSTGRES_PORT")]
+    pub postgres_port: Option<u16>,
+    /// How S3's events reach the function.
+    #[arg(long, env = "YAKS_DEV_EVENT_SOURCE", value_enum, default_value = "sqs")]
+    pub event_source: EventSource,
+    /// After so many milliseconds an event that the function did not finish comes back.
+    #[arg(long, env = "YAKS_DEV_VISIBILITY_TIMEOUT_MS", default_value_t = 60_000)]
+    pub visibility_timeout_ms: u64,
+    /// How often the function is asked to sweep, in milliseconds; 0 never.
+    #[arg(long, env = "YAKS_DEV_SWEEP_INTERVAL_MS", default_value_t = 10_000)]
+    pub sweep_interval_ms: u64,
+    /// How many instances of the function run at once.
+    #[arg(long, env = "YAKS_DEV_FUNCTION_INSTANCES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub function_instances: u16,
+    /// Also print what the parts log.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl Cli {
+    /// The stack it asks for; `own_folder` is where this program lies.
+    pub fn stack_config(&self, own_folder: &Path) -> StackConfig {
+        let binaries = self.binaries.clone().unwrap_or_else(|| own_folder.to_owned());
+        let ports = |n| AgentPorts::numbered(n, self.kafka_port, self.admin_port, self.cache_port);
+        StackConfig {
+            data_dir: self.data_dir.clone(),
+            agents: (0..self.agents).map(ports).collect(),
+            s3_port: self.s3_port,
+            dev_port: self.dev_port,
+            postgres_port: self.postgres_port,
+            event_source: self.event_source,
+            queue: QueueConfig {
+                visibility_timeout: Duration::from_millis(self.visibility_timeout_ms),
+                ..QueueConfig::default()
+            },
+            sweep_interval: Duration::from_millis(self.sweep_interval_ms),
+            function_instances: usize::from(self.function_instances),
+            ..StackConfig::for_make_up(self.agents, binaries)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The settings that the stack gives its children. Everything else they take from the environment that the stack
+//! itself was started in, so `YAKS_FLUSH_BYTES=... make up` tunes the agents.
+
+use std::path::Path;
+
+use private_postgres::PrivatePostgres;
+
+use crate::config::{AgentPorts, StackConfig};
+
+/// The database that SEED.md's settings default to.
+pub(crate) const DATABASE: &str = "testdb";
+/// The bucket, likewise.
+pub(crate) const BUCKET: &str = "test-bucket";
+/// Access key and secret key, likewise.
+pub(crate) const S3_KEY: &str = "test";
+/// The function's name at the Invoke API.
+pub(crate) const FUNCTION: &str = "yaks-materializer";
+
+pub(crate) type Variables = Vec<(String, String)>;
+
+/// Where S3 and Postgres are: for every part.
+pub(crate) fn shared(config: &StackConfig, postgres: &PrivatePostgres) -> Variables {
+    let mut variables = aws();
+    variables.extend(variables_of([
+        ("YAKS_S3_ENDPOINT", format!("http://127.0.0.1:{}", config.s3_port)),
+        ("YAKS_S3_REGION", "us-east-1".to_owned()),
+        ("YAKS_S3_ACCESS_KEY", S3_KEY.to_owned()),
+        ("YAKS_S3_SECRET_KEY", S3_KEY.to_owned()),
+        ("YAKS_S3_PATH_STYLE", "true".to_owned()),
+        ("YAKS_S3_BUCKET", BUCKET.to_owned()),
+        ("YAKS_DB_HOST", postgres.host().to_owned()),
+        ("YAKS_DB_PORT", postgres.port().to_string()),
+        ("YAKS_DB_USER", postgres.user().to_owned()),
+        ("YAKS_DB_PASSWORD", postgres.password().expose().to_owned()),
+        ("YAKS_DB_NAME", DATABASE.to_owned()),
+        ("YAKS_DB_SSLMODE", "disable".to_owned()),
+    ]));
+    variables
+}
+
+/// Keeps the SDK's own credential chain and profiles out of it: no part may reach a real account by accident.
+fn aws() -> Variables {
+    variables_of([
+        ("AWS_ACCESS_KEY_ID", S3_KEY),
+        ("AWS_SECRET_ACCESS_KEY", S3_KEY),
+        ("AWS_SESSION_TOKEN", ""),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
+    ])
+}
+
+/// For agent `n`, on top of `shared`.
+pub(crate) fn agent(config: &StackConfig, n: usize, ports: AgentPorts) -> Variables {
+    let mut variables = variables_of([
+        ("YAKS_NODE_ID", n.to_string()),
+        ("YAKS_BROKER_PORT", ports.kafka.to_string()),
+        ("YAKS_METRICS_PORT", ports.admin.to_string()),
+        ("YAKS_CACHE_ENABLED", config.sidecars.to_string()),
+        ("YAKS_CACHE_URL", format!("http://127.0.0.1:{}", ports.sidecar)),
+        ("YAKS_LAMBDA_FUNCTION", FUNCTION.to_owned()),
+        ("YAKS_LAMBDA_ENDPOINT", format!("http://127.0.0.1:{}", config.dev_port)),
+    ]);
+    if let Some(path) = &config.commit_path {
+        variables.push(("YAKS_COMMIT_PATH".to_owned(), path.clone()));
+    }
+    variables.extend(config.agent_env.iter().cloned());
+    variables
+}
+
+/// For the sidecar of agent `n`, whose disk lies below `cache_dir`, on top of `shared`.
+pub(crate) fn sidecar(config: &StackConfig, cache_dir: &Path, n: usize, ports: AgentPorts) -> Variables {
+    let disk = cache_dir.join(n.to_string());
+    let mut variables = variables_of([
+        ("YAKS_CACHE_PORT", ports.sidecar.to_string()),
+        ("YAKS_CACHE_DISK_DIR", disk.to_string_lossy().into_owned()),
+    ]);
+    variables.extend(config.sidecar_env.iter().cloned());
+    variables
+}
+
+fn variables_of<const N: usize, V: Into<String>>(pairs: [(&str, V); N]) -> Variables {
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into_iter()
+        .collect()
+}
