@@ -1,1 +1,90 @@
-//! (skeleton)
+//! The cache sidecar: byte ranges of S3 objects over HTTP, from memory, then disk, then S3.
+//!
+//! One request goes through the files in this order: `routes/objects.rs` (HTTP) -> `objects.rs` (a range of an
+//! object) -> `page.rs` (its pages) -> `cache.rs` (those that are here) -> `flights.rs` and `origin.rs` (the others,
+//! each fetched once however many ask). The contract is `docs/cache-api.md`.
+
+mod cache;
+pub mod config;
+mod error;
+mod flights;
+mod metrics;
+mod objects;
+mod origin;
+mod page;
+mod range_header;
+mod router;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use daemon::{Readiness, Tasks};
+use storage::{ObjectStore, S3Store};
+use telemetry::Telemetry;
+use tokio_util::sync::CancellationToken;
+
+pub use config::CacheConfig;
+pub use objects::Objects;
+pub use page::PageBytes;
+pub use router::router;
+
+/// How long the answers in flight may take after SIGTERM. With the flush behind it this stays below the 30 s after
+/// which ECS kills.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the disk may take to be closed. What is not on disk by then is fetched again from S3.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(config: CacheConfig, telemetry: Telemetry) -> anyhow::Result<()> {
+    let shutdown = daemon::token_on_signal().context("cannot listen for signals")?;
+    daemon::raise_nofile_limit();
+    tracing::info!(?config, "starting");
+    let store = S3Store::new(&config.s3).await?;
+    store
+        .check()
+        .await
+        .context("S3 (YAKS_S3_ENDPOINT, YAKS_S3_BUCKET and kin)")?;
+    serve(&config, Arc::new(store), telemetry, shutdown).await
+}
+
+/// Serves `store` until `shutdown`, then answers what is in flight and closes the disk.
+pub async fn serve(
+    config: &CacheConfig,
+    store: Arc<dyn ObjectStore>,
+    telemetry: Telemetry,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = SocketAddr::new(config.host, config.port);
+    let listener = daemon::bind(address, "YAKS_CACHE_HOST, YAKS_CACHE_PORT").await?;
+    let tasks = Tasks::new(shutdown.clone());
+    let objects = Objects::open(config, store, tasks.clone()).await?;
+    daemon::spawn_upkeep(telemetry.clone(), &tasks);
+    let routes = router(objects.clone()).merge(daemon::health_routes(Readiness::new(), telemetry));
+    tracing::info!(address = %listener.local_addr()?, "ready");
+    let server = daemon::serve(listener, routes, shutdown.clone());
+    let served = tasks.spawn_core("http server", server);
+    shutdown.cancelled().await;
+    if let Err(late) = tasks.stop(DRAIN_DEADLINE).await {
+        tracing::warn!(%late, "the drain deadline has passed");
+    }
+    close(&objects).await;
+    if let Some(task) = tasks.core_failure() {
+        anyhow::bail!("{task} panicked");
+    }
+    if served.is_finished() {
+        served.await?.context("http server")?;
+    }
+    Ok(())
+}
+
+async fn close(objects: &Objects) {
+    match tokio::time::timeout(FLUSH_DEADLINE, objects.close()).await {
+        Ok(Ok(())) => tracing::info!("stopped"),
+        Ok(Err(error)) => tracing::warn!(%error, "the cache on disk was not closed in order"),
+        Err(_) => tracing::warn!("the cache on disk was not closed in time"),
+    }
+}

@@ -1,0 +1,325 @@
+//! Pages in memory and on disk: the only file that names foyer.
+//!
+//! A page is written to disk when it enters the cache, not when it leaves memory: the bytes written are the same in
+//! the long run, and a restart finds everything that fitted on the disk.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use foyer::{
+    BlockEngineConfig, Cache, CacheBuilder, Code, DeviceBuilder, Error, ErrorKind, FsDeviceBuilder, HybridCache,
+    HybridCacheBuilder, HybridCachePolicy, LruConfig, Result, Source,
+};
+use types::ObjectKey;
+
+use crate::metrics::{self, PageSource};
+use crate::page::PageBytes;
+
+/// What an entry weighs beyond its bytes: key, links, index entry.
+const ENTRY_OVERHEAD_BYTES: usize = 256;
+
+/// Sizes of objects remembered: some 10 MB, and far more objects than pages fit.
+const SIZES_MAX: usize = 65_536;
+
+/// Least memory of a shard. Shards exist for their locks; one much smaller than this would evict pages although the
+/// cache as a whole has room.
+const SHARD_BYTES_MIN: usize = 64 * 1024 * 1024;
+
+/// Pages waiting to be written to disk; what comes on top of that is not written. Twice this is taken from memory.
+const DISK_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A page of an object. The size of pages is part of it: a disk cache may have been written with another one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PageKey {
+    pub(crate) object: ObjectKey,
+    pub(crate) page_bytes: PageBytes,
+    pub(crate) index: u64,
+}
+
+/// Bytes of a page as handed out.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub(crate) bytes: Bytes,
+    /// Size of the object it is part of.
+    pub(crate) object_bytes: u64,
+}
+
+/// A page as kept.
+#[derive(Debug)]
+struct Kept {
+    page: Page,
+    crc32c: u32,
+    /// Whether this copy was compared with its checksum. Once per stay in memory is enough, and a reader of 4 KiB
+    /// does not pay for a whole page each time.
+    checked: AtomicBool,
+}
+
+impl Kept {
+    fn is_intact(&self) -> bool {
+        if self.checked.load(Ordering::Relaxed) {
+            return true;
+        }
+        let intact = crc32c::crc32c(&self.page.bytes) == self.crc32c;
+        self.checked.store(intact, Ordering::Relaxed);
+        intact
+    }
+}
+
+/// Pages in memory and on disk, and the sizes of objects.
+#[derive(Clone, Debug)]
+pub(crate) struct PageCache {
+    pages: HybridCache<PageKey, Kept>,
+    sizes: Cache<ObjectKey, u64>,
+}
+
+impl PageCache {
+    /// Opens the cache; with a disk, what was on it is there again.
+    pub(crate) async fn open(memory_bytes: usize, disk: Option<(&Path, usize)>) -> Result<Self> {
+        let memory = HybridCacheBuilder::new()
+            .with_name("pages")
+            .with_policy(HybridCachePolicy::WriteOnInsertion)
+            .memory(memory_bytes)
+            .with_shards((memory_bytes / SHARD_BYTES_MIN).clamp(1, 8))
+            // Newest last: consumers follow the end of the log. Anything that keeps what was read often would keep
+            // old pages over those about to be read for the first time.
+            .with_eviction_config(LruConfig::default())
+            .with_weighter(|_key: &PageKey, kept: &Kept| kept.page.bytes.len() + ENTRY_OVERHEAD_BYTES);
+        let pages = match disk {
+            None => memory.storage().build().await?,
+            Some((dir, disk_bytes)) => {
+                let device = FsDeviceBuilder::new(dir).with_capacity(disk_bytes).build()?;
+                let engine = BlockEngineConfig::new(device)
+                    .with_buffer_pool_size(DISK_QUEUE_BYTES)
+                    .with_submit_queue_size_threshold(DISK_QUEUE_BYTES);
+                memory.storage().with_engine_config(engine).build().await?
+            }
+        };
+        Ok(Self {
+            pages,
+            sizes: CacheBuilder::new(SIZES_MAX).build(),
+        })
+    }
+
+    /// The page, if it is in memory or on disk, and intact. One read from disk however many ask.
+    pub(crate) async fn get(&self, key: &PageKey) -> Option<Page> {
+        if let Some(page) = self.get_in_memory(key) {
+            metrics::count_page(PageSource::Memory);
+            return Some(page);
+        }
+        if !self.pages.is_hybrid() {
+            return None;
+        }
+        let entry = match self.pages.get(key).await {
+            Ok(entry) => entry?,
+            Err(error) => {
+                tracing::warn!(%error, object.key = %key.object, page.index = key.index, "page on disk is unreadable");
+                metrics::count_disk_error();
+                return None;
+            }
+        };
+        let page = self.intact(key, entry.value())?;
+        metrics::count_page(if entry.source() == Source::Disk {
+            PageSource::Disk
+        } else {
+            PageSource::Memory
+        });
+        Some(page)
+    }
+
+    /// The page, if it is in memory, and intact.
+    pub(crate) fn get_in_memory(&self, key: &PageKey) -> Option<Page> {
+        let entry = self.pages.memory().get(key)?;
+        self.intact(key, entry.value())
+    }
+
+    /// Keeps a page whose bytes are known to be right.
+    pub(crate) fn insert(&self, key: PageKey, page: Page) {
+        let crc32c = crc32c::crc32c(&page.bytes);
+        self.insert_kept(
+            key,
+            Kept {
+                page,
+                crc32c,
+                checked: AtomicBool::new(true),
+            },
+        );
+    }
+
+    /// The object's size, if a page of it was seen lately.
+    pub(crate) fn object_bytes(&self, object: &ObjectKey) -> Option<u64> {
+        self.sizes.get(object).map(|entry| *entry.value())
+    }
+
+    /// Remembers the object's size.
+    pub(crate) fn remember_size(&self, object: &ObjectKey, object_bytes: u64) {
+        self.sizes.insert(object.clone(), object_bytes);
+    }
+
+    /// Waits until the disk has what it was given.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.pages.close().await
+    }
+
+    fn insert_kept(&self, key: PageKey, kept: Kept) {
+        self.remember_size(&key.object, kept.page.object_bytes);
+        self.pages.insert(key, kept);
+        metrics::set_memory_bytes(self.pages.memory().usage());
+    }
+
+    /// A damaged page is dropped, so that it is fetched again.
+    fn intact(&self, key: &PageKey, kept: &Kept) -> Option<Page> {
+        if kept.is_intact() {
+            return Some(kept.page.clone());
+        }
+        tracing::warn!(object.key = %key.object, page.index = key.index, "page is damaged, fetching it again");
+        metrics::count_damaged_page();
+        self.pages.remove(key);
+        None
+    }
+}
+
+impl Code for PageKey {
+    fn encode(&self, writer: &mut impl Write) -> Result<()> {
+        self.object.as_str().to_owned().encode(writer)?;
+        self.page_bytes.get().encode(writer)?;
+        self.index.encode(writer)
+    }
+
+    fn decode(reader: &mut impl Read) -> Result<Self> {
+        let object = ObjectKey::new(String::decode(reader)?);
+        let page_bytes = PageBytes::new(u32::decode(reader)?).ok_or_else(|| foreign("page size"))?;
+        Ok(Self {
+            object,
+            page_bytes,
+            index: u64::decode(reader)?,
+        })
+    }
+
+    fn estimated_size(&self) -> usize {
+        8 + self.object.as_str().len() + 4 + 8
+    }
+}
+
+impl Code for Kept {
+    fn encode(&self, writer: &mut impl Write) -> Result<()> {
+        self.crc32c.encode(writer)?;
+        self.page.object_bytes.encode(writer)?;
+        (self.page.bytes.len() as u64).encode(writer)?;
+        writer.write_all(&self.page.bytes).map_err(Error::io_error)
+    }
+
+    fn decode(reader: &mut impl Read) -> Result<Self> {
+        let crc32c = u32::decode(reader)?;
+        let object_bytes = u64::decode(reader)?;
+        let len = u64::decode(reader)?;
+        if len > u64::from(PageBytes::MAX) {
+            return Err(foreign("page length"));
+        }
+        let mut bytes = Vec::new();
+        reader.take(len).read_to_end(&mut bytes).map_err(Error::io_error)?;
+        let page = Page {
+            bytes: bytes.into(),
+            object_bytes,
+        };
+        Ok(Self {
+            page,
+            crc32c,
+            checked: AtomicBool::new(false),
+        })
+    }
+
+    fn estimated_size(&self) -> usize {
+        4 + 8 + 8 + self.page.bytes.len()
+    }
+}
+
+fn foreign(what: &str) -> Error {
+    Error::new(ErrorKind::Parse, format!("{what} out of range"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(index: u64) -> PageKey {
+        let page_bytes = PageBytes::new(PageBytes::MIN).unwrap();
+        PageKey {
+            object: ObjectKey::new("data/v1/ab/1"),
+            page_bytes,
+            index,
+        }
+    }
+
+    fn page(fill: u8) -> Page {
+        Page {
+            bytes: Bytes::from(vec![fill; PageBytes::MIN as usize]),
+            object_bytes: 1 << 20,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_does_not_match_its_checksum_is_gone() {
+        let cache = PageCache::open(16 << 20, None).await.unwrap();
+        let crc32c = crc32c::crc32c(&page(1).bytes);
+        cache.insert_kept(
+            key(0),
+            Kept {
+                page: page(2),
+                crc32c,
+                checked: AtomicBool::new(false),
+            },
+        );
+        cache.insert_kept(
+            key(1),
+            Kept {
+                page: page(1),
+                crc32c,
+                checked: AtomicBool::new(false),
+            },
+        );
+        assert!(cache.get(&key(0)).await.is_none());
+        assert!(cache.get(&key(0)).await.is_none(), "and stays gone");
+        assert_eq!(cache.get(&key(1)).await.unwrap().bytes, page(1).bytes);
+    }
+
+    #[test]
+    fn a_page_is_the_same_after_the_disk_and_a_flipped_bit_shows() {
+        let kept = Kept {
+            crc32c: crc32c::crc32c(&page(7).bytes),
+            page: page(7),
+            checked: AtomicBool::new(true),
+        };
+        let mut stored = Vec::new();
+        kept.encode(&mut stored).unwrap();
+        assert_eq!(stored.len(), kept.estimated_size());
+        let read = Kept::decode(&mut &stored[..]).unwrap();
+        assert!(read.is_intact() && read.page.bytes == page(7).bytes && read.page.object_bytes == 1 << 20);
+        for position in [20, stored.len() - 1] {
+            let mut damaged = stored.clone();
+            damaged[position] ^= 1;
+            assert!(!Kept::decode(&mut &damaged[..]).unwrap().is_intact(), "byte {position}");
+        }
+        stored.truncate(stored.len() - 1);
+        assert!(!Kept::decode(&mut &stored[..]).unwrap().is_intact());
+    }
+
+    #[tokio::test]
+    async fn a_restart_finds_its_pages_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || PageCache::open(16 << 20, Some((dir.path(), 256 << 20)));
+        let cache = open().await.unwrap();
+        for index in 0..20 {
+            cache.insert(key(index), page(index as u8));
+        }
+        cache.close().await.unwrap();
+        drop(cache);
+        let reopened = open().await.unwrap();
+        for index in 0..20 {
+            let found = reopened.get(&key(index)).await.unwrap();
+            assert_eq!(found.bytes, page(index as u8).bytes, "page {index}");
+        }
+        assert!(reopened.get(&key(20)).await.is_none());
+    }
+}

@@ -1,0 +1,3 @@
+//! HTTP handlers; health and metrics are `daemon`'s.
+
+pub(crate) mod objects;

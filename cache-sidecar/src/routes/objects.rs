@@ -1,0 +1,182 @@
+//! `GET`, `HEAD` and `PUT /v1/objects/{key}`.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use axum::http::{HeaderMap, Response, StatusCode};
+use axum::response::IntoResponse;
+use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use types::{ByteRange, ObjectKey};
+
+use crate::error::ObjectError;
+use crate::metrics;
+use crate::objects::{Found, Objects};
+use crate::range_header::{self, Wanted};
+
+pub(crate) async fn get(
+    State(objects): State<Objects>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+) -> axum::response::Response {
+    let (started, key) = (Instant::now(), ObjectKey::new(key));
+    let response = match read(&objects, &key, &headers).await {
+        Ok((wanted, found)) => {
+            let head = answer_head(&key, wanted, found.range, found.object_bytes);
+            head.body(Body::new(Pieces::from(found)))
+                .map_err(|_| ObjectError::BadRequest("the key fits no header"))
+        }
+        Err(error) => Err(error),
+    };
+    finish("GET", started, &key, response)
+}
+
+pub(crate) async fn head(
+    State(objects): State<Objects>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+) -> axum::response::Response {
+    let (started, key) = (Instant::now(), ObjectKey::new(key));
+    let response = describe(&objects, &key, &headers).await;
+    finish("HEAD", started, &key, response)
+}
+
+pub(crate) async fn put(
+    State(objects): State<Objects>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> axum::response::Response {
+    let (started, key) = (Instant::now(), ObjectKey::new(key));
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
+    let response = match length {
+        Some(object_bytes) => objects.push(&key, object_bytes, body.into_data_stream()).await,
+        None => Err(ObjectError::BadRequest("a content-length is needed")),
+    };
+    metrics_of_put(started, &key, length.unwrap_or_default(), response)
+}
+
+async fn read(objects: &Objects, key: &ObjectKey, headers: &HeaderMap) -> Result<(Wanted, Found), ObjectError> {
+    let wanted = wanted(headers)?;
+    Ok((wanted, objects.read(key, wanted).await?))
+}
+
+async fn describe(objects: &Objects, key: &ObjectKey, headers: &HeaderMap) -> Result<Response<Body>, ObjectError> {
+    let wanted = wanted(headers)?;
+    let object_bytes = objects.object_bytes(key).await?;
+    let range = wanted.within(object_bytes);
+    let range = range.ok_or(ObjectError::RangeNotSatisfiable {
+        object_bytes: Some(object_bytes),
+    })?;
+    let head = answer_head(key, wanted, range, object_bytes);
+    head.body(Body::empty())
+        .map_err(|_| ObjectError::BadRequest("the key fits no header"))
+}
+
+fn wanted(headers: &HeaderMap) -> Result<Wanted, ObjectError> {
+    match headers.get(RANGE) {
+        None => Ok(Wanted::Full),
+        Some(value) => {
+            let text = value
+                .to_str()
+                .map_err(|_| ObjectError::BadRequest("the range is not text"))?;
+            range_header::parse(text).map_err(ObjectError::BadRequest)
+        }
+    }
+}
+
+fn answer_head(key: &ObjectKey, wanted: Wanted, range: ByteRange, object_bytes: u64) -> axum::http::response::Builder {
+    // Objects never change, so key and size name the bytes.
+    let etag = format!("\"{:08x}-{object_bytes:x}\"", crc32c::crc32c(key.as_str().as_bytes()));
+    let head = Response::builder()
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .header(CONTENT_LENGTH, range.len())
+        .header(ACCEPT_RANGES, "bytes")
+        .header(ETAG, etag);
+    if wanted == Wanted::Full {
+        return head.status(StatusCode::OK);
+    }
+    let last_inclusive = range.end - 1;
+    let content_range = format!("bytes {}-{last_inclusive}/{object_bytes}", range.start);
+    head.status(StatusCode::PARTIAL_CONTENT)
+        .header(CONTENT_RANGE, content_range)
+}
+
+/// The answer, counted; a failure of S3 is logged here, where it stops being passed on.
+fn finish(
+    method: &'static str,
+    started: Instant,
+    key: &ObjectKey,
+    response: Result<Response<Body>, ObjectError>,
+) -> axum::response::Response {
+    if let Err(error @ ObjectError::Origin(_)) = &response {
+        tracing::warn!(%error, object.key = %key, "the origin failed");
+    }
+    let response = response.unwrap_or_else(IntoResponse::into_response);
+    let served = response.status().is_success();
+    let body_bytes = if served {
+        response.body().size_hint().exact().unwrap_or_default()
+    } else {
+        0
+    };
+    metrics::count_request(method, response.status().as_u16(), body_bytes, started.elapsed());
+    response
+}
+
+fn metrics_of_put(
+    started: Instant,
+    key: &ObjectKey,
+    object_bytes: u64,
+    pushed: Result<(), ObjectError>,
+) -> axum::response::Response {
+    let taken = if pushed.is_ok() { object_bytes } else { 0 };
+    if let Err(error) = &pushed {
+        tracing::debug!(%error, object.key = %key, "push refused");
+    }
+    let response = pushed.map_or_else(IntoResponse::into_response, |()| StatusCode::NO_CONTENT.into_response());
+    metrics::count_request("PUT", response.status().as_u16(), taken, started.elapsed());
+    response
+}
+
+/// Slices of pages as a body, without a copy.
+struct Pieces {
+    pieces: std::vec::IntoIter<Bytes>,
+    bytes_left: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl From<Found> for Pieces {
+    fn from(found: Found) -> Self {
+        Self {
+            pieces: found.pieces.into_iter(),
+            bytes_left: found.range.len(),
+            _permit: found.permit,
+        }
+    }
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let next = self.pieces.next();
+        self.bytes_left -= next.as_ref().map_or(0, |piece| piece.len() as u64);
+        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes_left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes_left)
+    }
+}
