@@ -2,7 +2,7 @@
 
 mod samples;
 
-use object_format::{Footer, FormatError, TRAILER_BYTES, decode_footer, decode_tail, encode_tail};
+use object_format::{Footer, FormatError, TRAILER_BYTES, decode_footer, decode_tail, encode_tail, tail_of};
 use samples::body_bytes;
 
 /// A footer and the object it was written into.
@@ -54,6 +54,7 @@ fn old_objects_read_as_ever() {
         let body = usize::try_from(body_bytes(&footer)).unwrap();
         let tail = &sample.object[body..];
         assert_eq!(decode_tail(tail, object_bytes), Ok(footer.clone()), "{}", sample.name);
+        assert_eq!(tail_of(sample.object), Ok(tail), "{}", sample.name);
         assert_eq!(decode_footer(tail, body as u64), Ok(footer), "{}", sample.name);
     }
 }

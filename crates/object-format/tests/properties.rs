@@ -1,5 +1,8 @@
 //! What holds for any footer.
 
+#[path = "../fuzz/checks.rs"]
+#[expect(dead_code, reason = "only the check of footers is run here")]
+mod checks;
 mod samples;
 
 use std::collections::BTreeMap;
@@ -135,6 +138,21 @@ proptest! {
         let footer = without_tags(footer);
         let footer_bytes = encode_tail(&footer).unwrap().len() - TRAILER_BYTES;
         prop_assert!(footer_bytes <= upper_bound(&footer), "{} > {}", footer_bytes, upper_bound(&footer));
+    }
+
+    /// Damage that a checksum would hide behind: the footer itself must hold out.
+    #[test]
+    fn a_spoiled_footer_is_judged_without_panic(
+        footer in footer(),
+        spoils in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let tail = encode_tail(&footer).unwrap();
+        let mut bytes = tail[..tail.len() - TRAILER_BYTES].to_vec();
+        for (at, byte) in spoils {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        checks::footer(&bytes);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Decompression within a bound, codec by codec. The bound is on the bytes that come out: a small batch may claim to
-//! hold gigabytes. Beside them a decoder holds its own blocks only, whose size the codec limits (lz4: 4 MiB).
+//! hold gigabytes. Beside them a decoder holds its own blocks only, whose size the codec limits (lz4: 8 MiB at most).
 
 use std::borrow::Cow;
 use std::io::Read;
