@@ -3,7 +3,7 @@
 //! Codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::{StorageError, StorageErrorKind};
 
@@ -97,6 +97,12 @@ where
 {
     match (error, status_of(error)) {
         (SdkError::ServiceError(_), Some(status)) => format!("status {status}"),
-        _ => DisplayErrorContext(error).to_string(),
+        _ => chain(error),
     }
+}
+
+/// An error and what is behind it: the SDK's own text says "dispatch failure", the last cause "connection refused".
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

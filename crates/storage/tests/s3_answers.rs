@@ -192,6 +192,10 @@ async fn a_server_that_does_not_answer_is_a_timeout_and_nobody_there_is_unavaila
     drop(listener);
     let nobody = store.put_if_absent(&key(), Bytes::new()).await.unwrap_err();
     assert_eq!(nobody.kind, StorageErrorKind::Unavailable, "{nobody}");
+    assert!(
+        nobody.message.ends_with("Connection refused (os error 111)"),
+        "{nobody}"
+    );
     assert!(nobody.is_retriable() && silent.is_retriable());
 }
 
