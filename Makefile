@@ -1,0 +1,65 @@
+# Everything a developer runs. `make` alone lists it.
+
+AGENTS ?= 1
+ARGS ?=
+BROKERS ?= localhost:9092
+# `make up PROFILE=dev` builds faster and runs slower.
+PROFILE ?= release
+CARGO ?= cargo
+
+target_dir := $(or $(CARGO_TARGET_DIR),target)
+binaries := $(target_dir)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+deployables := -p agent -p materializer-fn -p cache-sidecar
+
+.DEFAULT_GOAL := help
+.PHONY: help up build test lint fmt fmt-check clippy doc deny shellcheck oracle deps clean-data
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: deps build ## Run everything in the foreground: make up [AGENTS=2] [ARGS="--verbose"]; Ctrl-C stops it
+	@$(binaries)/yaks-dev --agents $(AGENTS) $(ARGS)
+
+build: ## Build what `make up` runs
+	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack
+
+test: deps ## All tests; they start the Postgres they need
+	$(CARGO) build --workspace --bins --examples
+	$(CARGO) test --workspace
+
+lint: fmt-check clippy doc shellcheck ## All that finds fault without running
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+fmt-check: ## Is the code formatted?
+	$(CARGO) fmt --all --check
+
+clippy: ## Lints, warnings denied
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: ## Build the documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+deny: ## Licences, bans and sources of dependencies, with cargo-deny if it is there
+	@if command -v cargo-deny >/dev/null 2>&1; then \
+		$(CARGO) deny check bans licenses sources; \
+	else \
+		echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"; \
+	fi
+
+shellcheck: ## Lint shell scripts, with shellcheck if it is there
+	@if command -v shellcheck >/dev/null 2>&1; then \
+		shellcheck .ci/run crates/dev-stack/*.sh; \
+	else \
+		echo "skipped: shellcheck is not installed"; \
+	fi
+
+oracle: ## Check a running system: make oracle [BROKERS=host:port] [ARGS="--records 1000"]
+	$(CARGO) run --release -p oracle -- --brokers $(BROKERS) $(ARGS)
+
+deps: # Install what is missing, with apt
+	@crates/dev-stack/install.sh
+
+clean-data: ## Delete everything `make up` has kept
+	@crates/dev-stack/clean-data.sh

@@ -1,0 +1,54 @@
+//! Between the PUT and the commit: what is acked, and what can be read.
+
+use std::time::Duration;
+
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::kafka::{PATIENCE, at_offsets, read_from, values};
+use crate::running::{Running, agent_env};
+
+#[test]
+fn acks_1_is_acked_before_the_commit_and_acks_all_is_not() {
+    let stack = Running::start(1, |config| agent_env(config, "YAKS_COMMIT_STALL_MS", "0"));
+    let kafka = stack.kafka();
+    let topic = kafka.create_topic("uncommitted", 1);
+    stack.stop_function();
+
+    let acked = values(100);
+    let deliveries = kafka.produce(&topic, 0, &acked, &[("acks", "1")]);
+    assert!(deliveries.iter().all(Result::is_ok), "{deliveries:?}");
+    let unread = [b"nobody may read this yet".to_vec()];
+    let short: [(&str, &str); 2] = [("acks", "all"), ("message.timeout.ms", "3000")];
+    assert_eq!(
+        kafka.produce(&topic, 0, &unread, &short),
+        [Err(RDKafkaErrorCode::MessageTimedOut)]
+    );
+    assert_eq!(kafka.watermarks(&topic, 0), (0, 0));
+    let consumer = kafka.consumer_at(&topic, 0, 0, &[]);
+    assert_eq!(read_from(&consumer, 1, Duration::from_secs(1)), []);
+
+    stack.start_function();
+    assert_eq!(read_from(&consumer, 100, PATIENCE), at_offsets(0, &acked));
+    assert_eq!(
+        read_from(&consumer, 1, PATIENCE),
+        at_offsets(100, &unread),
+        "it was never acked and it is there"
+    );
+}
+
+#[test]
+fn every_commit_path_keeps_every_promise() {
+    for path in ["event", "invoke", "inline"] {
+        let stack = Running::start(1, |config| config.commit_path = Some(path.to_owned()));
+        let report = stack.oracle(|config| {
+            config.producers = 10;
+            config.idempotent = true;
+        });
+        assert!(report.passed(), "{path}: {report}");
+        assert_eq!(
+            (report.totals.failed, report.totals.acked_without_offset),
+            (0, 0),
+            "{path}: {report}"
+        );
+    }
+}

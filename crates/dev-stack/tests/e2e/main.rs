@@ -1,0 +1,11 @@
+//! End to end: librdkafka and the oracle against the real programs, started as `make up` starts them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its setting up does")]
+
+mod commit_path;
+mod events;
+mod kafka;
+mod kills;
+mod protocol;
+mod running;
+mod sound;

@@ -1,0 +1,164 @@
+//! A whole stack for a test, with the switches that tests need. Everything blocks: librdkafka does too.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use dev_stack::config::StackConfig;
+use dev_stack::events::EventFaults;
+use dev_stack::stack::Stack;
+use oracle::{Oracle, OracleConfig, Report};
+use tokio::runtime::Runtime;
+
+use crate::kafka::Kafka;
+
+/// A running stack; dropping it stops it in order and removes its data.
+pub(crate) struct Running {
+    stack: Option<Stack>,
+    runtime: Runtime,
+    oracle_dir: tempfile::TempDir,
+    data_dir: Option<tempfile::TempDir>,
+}
+
+/// The stack of all tests that only want a healthy one. It ends with the process: its parts are on a leash.
+pub(crate) fn shared() -> &'static Running {
+    static SHARED: LazyLock<Running> = LazyLock::new(|| Running::start(1, |_| ()));
+    &SHARED
+}
+
+/// Sets a variable of the agents.
+pub(crate) fn agent_env(config: &mut StackConfig, name: &str, value: &str) {
+    config.agent_env.push((name.to_owned(), value.to_owned()));
+}
+
+impl Running {
+    /// Starts `agents` agents and all they need, with data of their own.
+    pub(crate) fn start(agents: u16, change: impl FnOnce(&mut StackConfig)) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let mut running = Self::start_in(data_dir.path(), agents, change);
+        running.data_dir = Some(data_dir);
+        running
+    }
+
+    /// The same, over the data of an earlier stack.
+    pub(crate) fn start_in(data_dir: &Path, agents: u16, change: impl FnOnce(&mut StackConfig)) -> Self {
+        let mut config = StackConfig::for_tests(agents, binaries()).unwrap();
+        config.data_dir = data_dir.join("stack");
+        change(&mut config);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let stack = runtime.block_on(Stack::start(config)).unwrap();
+        Self {
+            stack: Some(stack),
+            runtime,
+            oracle_dir: tempfile::tempdir().unwrap(),
+            data_dir: None,
+        }
+    }
+
+    fn stack(&self) -> &Stack {
+        self.stack.as_ref().expect("only drop takes it")
+    }
+
+    /// The cluster, bootstrapped from every agent.
+    pub(crate) fn kafka(&self) -> Kafka {
+        Kafka::new(self.stack().bootstrap())
+    }
+
+    /// The cluster, bootstrapped from agent `n`.
+    pub(crate) fn kafka_at(&self, n: usize) -> Kafka {
+        Kafka::new(self.brokers()[n].clone())
+    }
+
+    fn brokers(&self) -> Vec<String> {
+        self.stack().bootstrap().split(',').map(str::to_owned).collect()
+    }
+
+    /// What may go wrong with events.
+    pub(crate) fn faults(&self) -> &EventFaults {
+        self.stack().events().faults()
+    }
+
+    /// Keeps events in the queue, or lets them go.
+    pub(crate) fn hold_events(&self, on: bool) {
+        self.stack().hold_events(on);
+    }
+
+    /// Stops the function; events wait.
+    pub(crate) fn stop_function(&self) {
+        self.runtime.block_on(self.stack().stop_function());
+    }
+
+    /// Starts it again.
+    pub(crate) fn start_function(&self) {
+        self.runtime.block_on(self.stack().start_function()).unwrap();
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_agent(&self, n: usize) {
+        self.runtime.block_on(self.stack().kill_agent(n));
+    }
+
+    /// Starts it again and waits until it is ready.
+    pub(crate) fn start_agent(&self, n: usize) {
+        self.runtime.block_on(self.stack().start_agent(n)).unwrap();
+    }
+
+    /// A run of the oracle as the README shows it, with changes.
+    pub(crate) fn oracle(&self, change: impl FnOnce(&mut OracleConfig)) -> Report {
+        self.oracle_during(change, || ())
+    }
+
+    /// The same; `meanwhile` runs while the producers write.
+    pub(crate) fn oracle_during(&self, change: impl FnOnce(&mut OracleConfig), meanwhile: impl FnOnce()) -> Report {
+        let mut config = OracleConfig {
+            brokers: self.brokers(),
+            consume_timeout: Duration::from_secs(60),
+            data_dir: self.oracle_dir.path().to_owned(),
+            ..OracleConfig::default()
+        };
+        change(&mut config);
+        let oracle = Oracle::open(config).unwrap();
+        oracle.create_topics().unwrap();
+        std::thread::scope(|scope| {
+            let producers = scope.spawn(|| oracle.produce(&|_| ()));
+            meanwhile();
+            producers.join().unwrap().unwrap();
+        });
+        oracle.verify(&|_| ()).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(stack) = self.stack.take() {
+            if std::thread::panicking() {
+                show_logs(&stack.log_dir());
+            }
+            self.runtime.block_on(stack.stop(&|_, _| {}));
+        }
+    }
+}
+
+/// A failed test's stack is gone with its data: what its parts said last stays in the output.
+#[expect(clippy::print_stderr, reason = "this is the output of a test that failed")]
+fn show_logs(log_dir: &Path) {
+    for entry in std::fs::read_dir(log_dir).into_iter().flatten().flatten() {
+        let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        eprintln!(
+            "--- {}\n{}",
+            entry.path().display(),
+            lines[lines.len().saturating_sub(30)..].join("\n")
+        );
+    }
+}
+
+/// The programs that cargo built beside this test; `make test` builds them first.
+fn binaries() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().to_owned()
+}
