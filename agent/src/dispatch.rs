@@ -206,9 +206,10 @@ fn api_versions(call: Call) -> BoxFuture<'static, Result<Reply, RequestError>> {
         let software = Software::of(&request);
         let response = handlers::api_versions::handle(&call.broker, &call.client, call.version, request).await;
         let answer = answer::encode(call.version, call.correlation_id, &response)?;
-        Ok(software.map_or(Reply::Ready(answer.clone()), |software| {
-            Reply::Introduced(software, answer)
-        }))
+        Ok(match software {
+            Some(software) if response.error_code == 0 => Reply::Introduced(software, answer),
+            _ => Reply::Ready(answer),
+        })
     }
     .boxed()
 }

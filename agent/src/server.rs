@@ -2,18 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use daemon::Tasks;
 use metrics::{counter, gauge};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 use types::limits;
 
@@ -71,11 +69,11 @@ pub async fn serve(listener: TcpListener, broker: Arc<Broker>, limits: ServerLim
         connection_limits: Arc::new(limits.connection),
         request_bytes: limits.request_bytes,
         slots: Arc::new(Semaphore::new(limits.connections_max)),
-        connections: TaskTracker::new(),
-        shutdown,
+        connections: Tasks::new(shutdown.child_token()),
+        connections_max: limits.connections_max,
     };
     tokio::select! {
-        () = server.shutdown.cancelled() => {}
+        () = shutdown.cancelled() => {}
         () = server.accept(&listener) => {}
     }
     drop(listener);
@@ -87,8 +85,8 @@ struct Server {
     connection_limits: Arc<ConnectionLimits>,
     request_bytes: BytePermits,
     slots: Arc<Semaphore>,
-    connections: TaskTracker,
-    shutdown: CancellationToken,
+    connections: Tasks,
+    connections_max: usize,
 }
 
 impl Server {
@@ -99,7 +97,7 @@ impl Server {
                 Ok((socket, peer)) => self.spawn(socket, peer, slot),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    warn!(%error, open = self.connections.len(), "cannot accept connections");
+                    warn!(%error, open = self.open(), "cannot accept connections");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -110,10 +108,7 @@ impl Server {
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return slot;
         }
-        warn!(
-            open = self.connections.len(),
-            "connection limit reached, new clients wait"
-        );
+        warn!(open = self.open(), "connection limit reached, new clients wait");
         let slot = Arc::clone(&self.slots).acquire_owned().await;
         slot.expect("the semaphore is never closed")
     }
@@ -122,42 +117,56 @@ impl Server {
         if let Err(error) = prepare(&socket) {
             warn!(%peer, %error, "cannot set socket options");
         }
+        let open = OpenConnection::new(peer, slot);
         let serving = connection::serve(
             socket,
             peer,
             Arc::clone(&self.broker),
             self.request_bytes.clone(),
             Arc::clone(&self.connection_limits),
-            self.shutdown.clone(),
+            self.connections.shutdown().clone(),
         );
-        let span = info_span!("connection", %peer);
-        self.connections.spawn(
-            async move {
-                gauge!(CONNECTIONS).increment(1);
-                // One client's request must not take the others' connections along.
-                if AssertUnwindSafe(serving).catch_unwind().await.is_err() {
-                    counter!(CONNECTIONS_REFUSED, "reason" => "panic").increment(1);
-                    error!(%peer, "connection ended by a panic");
-                }
-                gauge!(CONNECTIONS).decrement(1);
-                drop(slot);
-            }
-            .instrument(span),
-        );
+        let serving = async move {
+            let _open = open;
+            serving.await;
+        };
+        self.connections
+            .spawn("connection", serving.instrument(info_span!("connection", %peer)));
     }
 
-    /// The connections know of the shutdown by its token; here they are waited for.
+    /// Tells the connections to end and waits for them.
     async fn drain(&self, time_max: Duration) {
-        self.connections.close();
-        info!(
-            open = self.connections.len(),
-            "no longer accepting, answering what is in flight"
-        );
-        if timeout(time_max, self.connections.wait()).await.is_err() {
-            warn!(
-                open = self.connections.len(),
-                "connections left behind with requests unanswered"
-            );
+        info!(open = self.open(), "no longer accepting, answering what is in flight");
+        if let Err(error) = self.connections.stop(time_max).await {
+            warn!(%error, "connections left behind with requests unanswered");
+        }
+    }
+
+    fn open(&self) -> usize {
+        self.connections_max - self.slots.available_permits()
+    }
+}
+
+/// A connection from accept to end, however it ends.
+struct OpenConnection {
+    peer: SocketAddr,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl OpenConnection {
+    fn new(peer: SocketAddr, slot: OwnedSemaphorePermit) -> Self {
+        gauge!(CONNECTIONS).increment(1);
+        Self { peer, _slot: slot }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!(CONNECTIONS).decrement(1);
+        // One client's request takes nobody else along: its task alone ends.
+        if std::thread::panicking() {
+            counter!(CONNECTIONS_REFUSED, "reason" => "panic").increment(1);
+            error!(peer = %self.peer, "connection ended by a panic");
         }
     }
 }

@@ -58,14 +58,14 @@ impl Request {
             api_version: -1,
             why: error.into(),
         })?;
-        Self::parse_client(frame, header, client).map_err(|why| Refused {
+        Self::parse_client(header, client).map_err(|why| Refused {
             api_key: header.api_key,
             api_version: header.api_version,
             why,
         })
     }
 
-    fn parse_client(frame: &Frame, header: RequestHeader<'_>, client: &mut Client) -> Result<Self, Why> {
+    fn parse_client(header: RequestHeader<'_>, client: &mut Client) -> Result<Self, Why> {
         let api = dispatch::find(header.api_key).ok_or(Why::UnknownApi)?;
         let mut request = Self {
             api,
@@ -74,7 +74,7 @@ impl Request {
             body_start: header.body_start,
         };
         if api.serves(request.version) {
-            let header = header.with_client(&frame.bytes, api.is_flexible(request.version))?;
+            let header = header.with_client(api.is_flexible(request.version))?;
             client.identify(header.client_id);
             request.body_start = header.body_start;
         } else if api.key != ApiKey::ApiVersions {

@@ -142,3 +142,74 @@ impl<W: AsyncWrite + Unpin> Out<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::io::AsyncReadExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn pending(body: Body) -> Pending {
+        Pending {
+            api: "test",
+            received: Instant::now(),
+            body,
+            bytes: None,
+        }
+    }
+
+    fn deferred() -> (oneshot::Sender<&'static [u8]>, Pending) {
+        let (sender, receiver) = oneshot::channel();
+        let answer = receiver.map(|bytes| Ok(vec![Bytes::from_static(bytes.expect("the test sends it"))]));
+        (sender, pending(Body::Later(answer.boxed())))
+    }
+
+    #[tokio::test]
+    async fn answers_leave_in_the_order_of_requests_whichever_is_ready_first() {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let (queue, answers) = mpsc::channel(8);
+        let writing = tokio::spawn(write_answers(ours, answers, Duration::from_secs(60)));
+        let (first, first_pending) = deferred();
+        let (third, third_pending) = deferred();
+        for pending in [
+            first_pending,
+            pending(Body::Ready(vec![Bytes::from_static(b"2")])),
+            third_pending,
+        ] {
+            queue.send(pending).await.map_err(|_| "the writer is gone").unwrap();
+        }
+        third.send(b"3").unwrap();
+        assert!(theirs.read_u8().now_or_never().is_none());
+        first.send(b"1").unwrap();
+        let mut read = [0; 3];
+        theirs.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"123");
+        drop(queue);
+        writing.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_does_not_wait_for_the_deferred_one_behind_it() {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let (queue, answers) = mpsc::channel(8);
+        let (_never, behind) = deferred();
+        let ready = pending(Body::Ready(vec![Bytes::from_static(b"1")]));
+        for pending in [ready, behind] {
+            queue.send(pending).await.map_err(|_| "the writer is gone").unwrap();
+        }
+        tokio::spawn(write_answers(ours, answers, Duration::from_secs(60)));
+        assert_eq!(theirs.read_u8().await.unwrap(), b'1');
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_byte_is_given_up() {
+        let (ours, _theirs) = tokio::io::duplex(16);
+        let (queue, answers) = mpsc::channel(8);
+        let large = pending(Body::Ready(vec![Bytes::from(vec![0; 100_000])]));
+        queue.send(large).await.map_err(|_| "the writer is gone").unwrap();
+        let error = write_answers(ours, answers, Duration::from_secs(60)).await.unwrap_err();
+        assert!(matches!(error, WriteError::Stalled(_)), "{error}");
+    }
+}

@@ -16,6 +16,7 @@ pub struct RequestHeader<'a> {
     pub client_id: Option<&'a str>,
     /// Where the body starts within the frame.
     pub body_start: usize,
+    frame: &'a [u8],
 }
 
 impl<'a> RequestHeader<'a> {
@@ -28,13 +29,14 @@ impl<'a> RequestHeader<'a> {
             correlation_id: cursor.i32()?,
             client_id: None,
             body_start: frame.len() - cursor.left(),
+            frame,
         })
     }
 
     /// Reads on after the fixed part: the client id, which is never compact (KIP-511 needs the header of an unknown version to be
     /// readable), then the tagged fields, which we know none of, if the header is flexible.
-    pub fn with_client(self, frame: &'a [u8], flexible: bool) -> Result<Self, WireError> {
-        let mut cursor = Cursor::new(&frame[self.body_start..]);
+    pub fn with_client(self, flexible: bool) -> Result<Self, WireError> {
+        let mut cursor = Cursor::new(&self.frame[self.body_start..]);
         let client_id = match cursor.i16()? {
             -1 => None,
             length => {
@@ -47,7 +49,7 @@ impl<'a> RequestHeader<'a> {
         }
         Ok(Self {
             client_id,
-            body_start: frame.len() - cursor.left(),
+            body_start: self.frame.len() - cursor.left(),
             ..self
         })
     }
