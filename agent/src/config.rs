@@ -1,1 +1,338 @@
-//! (skeleton)
+//! The agent's settings. All come from the environment; a wrong value stops the start and is named.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use daemon::Alias;
+use metastore::PostgresConfig;
+use storage::S3Config;
+use telemetry::TelemetryConfig;
+use types::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
+
+/// Old names that still work.
+pub const ALIASES: &[Alias] = &[Alias {
+    new: "YAKS_CACHE_ENABLED",
+    old: "YAKS_GROUPCACHE_ENABLED",
+}];
+
+/// When a producer's batch is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AckMode {
+    /// As the request's `acks` says: 1 when the object is in S3, all when it is committed.
+    Auto,
+    /// When the object is in S3, whatever the request says (batches with a producer id still wait for their commit).
+    Durable,
+    /// When it is committed, whatever the request says.
+    Committed,
+}
+
+/// Who commits first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CommitPath {
+    /// The function, by the S3 event.
+    Event,
+    /// The function, invoked by the agent right after the PUT.
+    Invoke,
+    /// The agent itself.
+    Inline,
+}
+
+/// The node id to serve under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeIdSetting {
+    /// The lowest free one.
+    Auto,
+    /// This one, or none.
+    Fixed(i32),
+}
+
+fn node_id(text: &str) -> Result<NodeIdSetting, String> {
+    if text == "auto" {
+        return Ok(NodeIdSetting::Auto);
+    }
+    match text.parse::<i32>() {
+        Ok(id) if id >= 0 => Ok(NodeIdSetting::Fixed(id)),
+        Ok(_) | Err(_) => Err("expected a number from 0 up, or `auto`".to_owned()),
+    }
+}
+
+fn advertised_host(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("expected a host name or address that clients can reach".to_owned()),
+        "auto" => Err("`auto` (ECS task metadata) is not built yet; give a host name or address".to_owned()),
+        host => Ok(host.to_owned()),
+    }
+}
+
+fn permit_bytes(text: &str) -> Result<usize, String> {
+    let least = 2 * FRAME_BYTES_MAX;
+    match text.parse::<usize>() {
+        Ok(bytes) if bytes >= least => Ok(bytes),
+        Ok(_) | Err(_) => Err(format!(
+            "expected a number of bytes from {least} up (two of the largest requests)"
+        )),
+    }
+}
+
+/// Command line of `yaks-agent`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "yaks-agent",
+    version,
+    about = "Kafka broker without disks: serves the Kafka protocol from S3 and Postgres"
+)]
+pub struct Config {
+    /// What to do; nothing: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The broker itself.
+    #[command(flatten)]
+    pub broker: BrokerConfig,
+    /// The write path.
+    #[command(flatten)]
+    pub write: WriteConfig,
+    /// The commit.
+    #[command(flatten)]
+    pub commit: CommitConfig,
+    /// The sidecar.
+    #[command(flatten)]
+    pub cache: CacheConfig,
+    /// Postgres.
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    /// S3.
+    #[command(flatten)]
+    pub s3: S3Config,
+    /// Logs and metrics.
+    #[command(flatten)]
+    pub telemetry: TelemetryConfig,
+}
+
+/// What `yaks-agent` does besides serving.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Bring the database schema up to date and exit.
+    Migrate,
+}
+
+/// Who this agent is and whom it serves.
+#[derive(Args, Clone, Debug)]
+pub struct BrokerConfig {
+    /// Kafka's broker id, unique in the cluster; `auto` leases the lowest free one.
+    #[arg(long, env = "YAKS_NODE_ID", value_name = "YAKS_NODE_ID", default_value = "0", value_parser = node_id)]
+    pub node_id: NodeIdSetting,
+    /// Address to listen on.
+    #[arg(
+        long,
+        env = "YAKS_BROKER_HOST",
+        value_name = "YAKS_BROKER_HOST",
+        default_value = "0.0.0.0"
+    )]
+    pub broker_host: std::net::IpAddr,
+    /// Port to listen on for Kafka clients.
+    #[arg(
+        long,
+        env = "YAKS_BROKER_PORT",
+        value_name = "YAKS_BROKER_PORT",
+        default_value_t = 9092
+    )]
+    pub broker_port: u16,
+    /// Host that clients are told to connect to.
+    #[arg(long, env = "YAKS_ADVERTISED_HOST", value_name = "YAKS_ADVERTISED_HOST", default_value = "localhost", value_parser = advertised_host)]
+    pub advertised_host: String,
+    /// Port that clients are told to connect to; 0: the port listened on.
+    #[arg(
+        long,
+        env = "YAKS_ADVERTISED_PORT",
+        value_name = "YAKS_ADVERTISED_PORT",
+        default_value_t = 0
+    )]
+    pub advertised_port: u16,
+    /// Zone of this agent, shown to clients as its rack; empty: none.
+    #[arg(long, env = "YAKS_RACK", value_name = "YAKS_RACK", default_value = "")]
+    pub rack: String,
+    /// Port of `/livez`, `/readyz` and `/metrics`, always served.
+    #[arg(
+        long,
+        env = "YAKS_METRICS_PORT",
+        value_name = "YAKS_METRICS_PORT",
+        default_value_t = 9090
+    )]
+    pub metrics_port: u16,
+    /// Whether to bring the database schema up to date at start.
+    #[arg(long, env = "YAKS_RUN_MIGRATIONS", value_name = "YAKS_RUN_MIGRATIONS", default_value = "false", action = ArgAction::Set)]
+    pub run_migrations: bool,
+    /// Most connections at once; more are closed at once. Each idle one costs some 15 KiB.
+    #[arg(long, env = "YAKS_CONNECTIONS_MAX", value_name = "YAKS_CONNECTIONS_MAX", default_value_t = 20_000,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub connections_max: usize,
+    /// Whether a client's question for a topic that is not there creates it (Kafka: `auto.create.topics.enable`).
+    #[arg(long, env = "YAKS_AUTO_CREATE_TOPICS", value_name = "YAKS_AUTO_CREATE_TOPICS", default_value = "true", action = ArgAction::Set)]
+    pub auto_create_topics: bool,
+    /// Partitions of a topic created without a count (Kafka: `num.partitions`).
+    #[arg(long, env = "YAKS_NUM_PARTITIONS", value_name = "YAKS_NUM_PARTITIONS", default_value_t = 1,
+          value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub num_partitions: i32,
+    /// How long a silent agent keeps its place, in ms. Shorter: clients leave a dead agent sooner; a pause of the process
+    /// or of Postgres looks like death sooner.
+    #[arg(long, env = "YAKS_LEASE_TTL_MS", value_name = "YAKS_LEASE_TTL_MS", default_value_t = 5000,
+          value_parser = clap::value_parser!(u64).range(1000..=60_000))]
+    pub lease_ttl_ms: u64,
+    /// How often an agent renews its lease, in ms; less than half the TTL. Each renewal is one small transaction.
+    #[arg(long, env = "YAKS_LEASE_HEARTBEAT_MS", value_name = "YAKS_LEASE_HEARTBEAT_MS", default_value_t = 1000,
+          value_parser = clap::value_parser!(u64).range(100..=30_000))]
+    pub lease_heartbeat_ms: u64,
+    /// Most bytes of one fetch response.
+    #[arg(long, env = "YAKS_FETCH_MAX_BYTES", value_name = "YAKS_FETCH_MAX_BYTES", default_value_t = 52_428_800,
+          value_parser = clap::value_parser!(u32).range(1024..=1_073_741_824))]
+    pub fetch_max_bytes: u32,
+    /// How long a stop may take, in ms, before what is left is abandoned (nothing acknowledged is).
+    #[arg(
+        long,
+        env = "YAKS_SHUTDOWN_MS",
+        value_name = "YAKS_SHUTDOWN_MS",
+        default_value_t = 25_000
+    )]
+    pub shutdown_ms: u64,
+}
+
+/// How records become objects.
+#[derive(Args, Clone, Debug)]
+pub struct WriteConfig {
+    /// Shortest time between two objects of this agent, in ms, unless one is full. Shorter: lower latency, more PUTs.
+    #[arg(long, env = "YAKS_FLUSH_INTERVAL_MS", value_name = "YAKS_FLUSH_INTERVAL_MS", default_value_t = 250,
+          value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub flush_interval_ms: u64,
+    /// Bytes at which an object is full. Larger: fewer PUTs per GiB, more memory.
+    #[arg(long, env = "YAKS_FLUSH_BYTES", value_name = "YAKS_FLUSH_BYTES", default_value_t = 5_242_880,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1024..=268_435_456))]
+    pub flush_bytes: usize,
+    /// How long the first record after an idle interval waits for company, in ms.
+    #[arg(long, env = "YAKS_LINGER_MS", value_name = "YAKS_LINGER_MS", default_value_t = 5,
+          value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub linger_ms: u64,
+    /// Most PUTs in flight. More: throughput when S3 is slow; each holds its object in memory.
+    #[arg(long, env = "YAKS_UPLOADS_MAX", value_name = "YAKS_UPLOADS_MAX", default_value_t = 8,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=256))]
+    pub uploads_max: usize,
+    /// Bytes of requests in memory at once, from before a request is read until its data are in S3; when they are
+    /// used up nothing more is read.
+    #[arg(long, env = "YAKS_INFLIGHT_BYTES", value_name = "YAKS_INFLIGHT_BYTES", default_value = "268435456", value_parser = permit_bytes)]
+    pub inflight_bytes: usize,
+    /// Largest record batch taken (Kafka: `message.max.bytes`).
+    #[arg(long, env = "YAKS_MESSAGE_MAX_BYTES", value_name = "YAKS_MESSAGE_MAX_BYTES", default_value_t = BATCH_BYTES_MAX,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1024..=FRAME_BYTES_MAX as u64))]
+    pub message_max_bytes: usize,
+    /// When a batch is acknowledged: `auto`, `durable` or `committed`.
+    #[arg(
+        long,
+        env = "YAKS_ACK_MODE",
+        value_name = "YAKS_ACK_MODE",
+        value_enum,
+        default_value = "auto"
+    )]
+    pub ack_mode: AckMode,
+}
+
+/// How objects get their offsets.
+#[derive(Args, Clone, Debug)]
+pub struct CommitConfig {
+    /// Who commits first: `event` (the function, by the S3 event), `invoke` (the function, invoked by the agent) or
+    /// `inline` (the agent itself). The S3 event stays the safety net of all three.
+    #[arg(
+        long,
+        env = "YAKS_COMMIT_PATH",
+        value_name = "YAKS_COMMIT_PATH",
+        value_enum,
+        default_value = "event"
+    )]
+    pub commit_path: CommitPath,
+    /// An object not committed so many ms after its PUT is committed by the agent itself; 0: never.
+    #[arg(long, env = "YAKS_COMMIT_STALL_MS", value_name = "YAKS_COMMIT_STALL_MS", default_value_t = 2000,
+          value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
+    pub commit_stall_ms: u64,
+    /// How often an agent with uncommitted objects or waiting readers looks for commits, in ms, when no hint comes.
+    #[arg(long, env = "YAKS_MATERIALIZE_INTERVAL_MS", value_name = "YAKS_MATERIALIZE_INTERVAL_MS", default_value_t = 100,
+          value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub materialize_interval_ms: u64,
+    /// Most record batches in one commit of the agent.
+    #[arg(long, env = "YAKS_MATERIALIZE_BATCH_SIZE", value_name = "YAKS_MATERIALIZE_BATCH_SIZE", default_value_t = 1000,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    pub materialize_batch_size: usize,
+    /// Name or ARN of the function; needed by `invoke`.
+    #[arg(
+        long,
+        env = "YAKS_LAMBDA_FUNCTION",
+        value_name = "YAKS_LAMBDA_FUNCTION",
+        default_value = ""
+    )]
+    pub lambda_function: String,
+    /// Endpoint of the Lambda service; empty: AWS.
+    #[arg(
+        long,
+        env = "YAKS_LAMBDA_ENDPOINT",
+        value_name = "YAKS_LAMBDA_ENDPOINT",
+        default_value = ""
+    )]
+    pub lambda_endpoint: String,
+}
+
+/// Where reads go first.
+#[derive(Args, Clone, Debug)]
+pub struct CacheConfig {
+    /// Whether to read through the cache sidecar; S3 is read directly whenever it does not answer.
+    #[arg(long, env = "YAKS_CACHE_ENABLED", value_name = "YAKS_CACHE_ENABLED", default_value = "false", action = ArgAction::Set)]
+    pub cache_enabled: bool,
+    /// Base URL of the sidecar.
+    #[arg(
+        long,
+        env = "YAKS_CACHE_URL",
+        value_name = "YAKS_CACHE_URL",
+        default_value = "http://127.0.0.1:9080"
+    )]
+    pub cache_url: String,
+}
+
+impl Config {
+    /// Checks what one setting alone cannot show; the message names the variables.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.commit.commit_path == CommitPath::Invoke && self.commit.lambda_function.is_empty() {
+            return Err("YAKS_COMMIT_PATH=invoke needs the function's name in YAKS_LAMBDA_FUNCTION".to_owned());
+        }
+        if self.broker.lease_heartbeat_ms * 2 > self.broker.lease_ttl_ms {
+            return Err("YAKS_LEASE_HEARTBEAT_MS must be at most half of YAKS_LEASE_TTL_MS".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The port clients are told.
+    pub fn advertised_port(&self) -> u16 {
+        match self.broker.advertised_port {
+            0 => self.broker.broker_port,
+            port => port,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_value_is_refused_by_the_name_of_its_variable() {
+        for (arg, variable) in [
+            ("--node-id=-1", "YAKS_NODE_ID"),
+            ("--flush-bytes=many", "YAKS_FLUSH_BYTES"),
+            ("--inflight-bytes=1", "YAKS_INFLIGHT_BYTES"),
+            ("--ack-mode=maybe", "YAKS_ACK_MODE"),
+            ("--advertised-host=", "YAKS_ADVERTISED_HOST"),
+        ] {
+            let message = Config::try_parse_from(["yaks-agent", arg]).unwrap_err().to_string();
+            assert!(message.contains(variable), "{message}");
+        }
+    }
+
+    #[test]
+    fn invoke_without_a_function_is_refused() {
+        let config = Config::try_parse_from(["yaks-agent", "--commit-path=invoke"]).unwrap();
+        assert!(config.validate().unwrap_err().contains("YAKS_LAMBDA_FUNCTION"));
+    }
+}

@@ -2,10 +2,11 @@
 //!
 //! The matches have no wildcard arm, so that a new failure has to be thought about here.
 
+use commit::BatchOutcome;
 use kafka_protocol::error::ResponseError;
 use metastore::MetastoreError;
 use record_batch::BatchError;
-use types::TopicNameError;
+use types::{Offset, TopicNameError};
 
 /// Why a batch is not taken. None of these enters the buffer, so a retry cannot duplicate anything.
 pub fn of_batch(error: &BatchError) -> ResponseError {
@@ -67,3 +68,25 @@ fn retriable(asked: Asked) -> ResponseError {
         Asked::TopicChange => ResponseError::RequestTimedOut,
     }
 }
+
+/// What a producer is told about a batch that was decided: where its records lie, or why they do not.
+pub fn of_outcome(outcome: BatchOutcome) -> Result<Offset, ResponseError> {
+    match outcome {
+        BatchOutcome::Appended(offset) | BatchOutcome::Duplicate(offset) => Ok(offset),
+        // Clients take it for success: the records are there, only where is forgotten.
+        BatchOutcome::DuplicateForgotten => Err(ResponseError::DuplicateSequenceNumber),
+        // Not in the log: a producer that takes a new epoch and sends it again duplicates nothing.
+        BatchOutcome::OutOfOrderSequence => Err(ResponseError::OutOfOrderSequenceNumber),
+        BatchOutcome::InvalidProducerEpoch => Err(ResponseError::InvalidProducerEpoch),
+        // The producer starts over and sends it again: a duplicate if this was the retry of a batch whose state expired.
+        BatchOutcome::UnknownProducerId => Err(ResponseError::UnknownProducerId),
+        BatchOutcome::TopicDeleted => Err(ResponseError::UnknownTopicOrPartition),
+    }
+}
+
+/// A batch whose ack did not come in time. A retry may duplicate it, unless its producer is idempotent: it may be in S3.
+pub const ACK_TIMED_OUT: ResponseError = ResponseError::RequestTimedOut;
+
+/// A batch that an agent refused, or dropped, because it is stopping; clients look for another agent and send it again.
+/// A batch that was dropped may be in S3 all the same: a retry may duplicate it, unless its producer is idempotent.
+pub const STOPPING: ResponseError = ResponseError::NotLeaderOrFollower;

@@ -1,1 +1,267 @@
-//! (skeleton)
+//! Whole batches out of the bytes that were read: finds the batch that holds the offset, stamps offsets into the
+//! headers, and cuts at the limit. Pure.
+
+use bytes::{Bytes, BytesMut};
+use record_batch::{BatchHeader, Codec, HEADER_BYTES, stamp_position};
+use types::{ObjectId, Offset};
+
+use crate::fetch::plan::Piece;
+
+/// Leader epoch of every batch: agents have no epochs.
+const LEADER_EPOCH: i32 = 0;
+
+/// What a partition's part of the answer may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// First offset wanted.
+    pub from: Offset,
+    /// Bytes at most; the first batch comes whole even if it is larger.
+    pub bytes_max: u64,
+    /// Fetch 10 and up.
+    pub zstd_allowed: bool,
+}
+
+/// A partition's part of the answer.
+#[derive(Debug, Default)]
+pub struct Assembled {
+    /// Whole batches, stamped.
+    pub records: Vec<Bytes>,
+    /// Their size.
+    pub bytes: u64,
+    /// Where the reader will go on: object, offset and byte position of the batch after the last one.
+    pub cursor: Option<(ObjectId, Offset, u64)>,
+}
+
+/// Why nothing could be assembled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssembleError {
+    /// The first wanted batch is longer than the bytes read of this piece: read so many and come again.
+    NeedMore {
+        /// The piece.
+        piece: usize,
+        /// Bytes needed from its start on.
+        bytes: u64,
+    },
+    /// The bytes are not what the index says: never skipped.
+    Damaged,
+    /// zstd for a client that does not know it.
+    UnsupportedCompression,
+}
+
+/// Assembles the pieces of one partition.
+pub fn assemble(pieces: &[Piece], bytes: Vec<BytesMut>, limits: Limits) -> Result<Assembled, AssembleError> {
+    let mut assembled = Assembled::default();
+    for (n, (piece, bytes)) in pieces.iter().zip(bytes).enumerate() {
+        let walked = walk(piece, &bytes, limits, assembled.bytes)?;
+        if let Some(needed) = walked
+            .needed
+            .filter(|_| walked.taken.is_empty() && assembled.records.is_empty())
+        {
+            return Err(AssembleError::NeedMore {
+                piece: n,
+                bytes: needed,
+            });
+        }
+        if !walked.taken.is_empty() {
+            assembled.bytes += walked.taken_bytes();
+            assembled.records.push(stamped(bytes, &walked.taken));
+        }
+        assembled.cursor = walked
+            .stopped_at
+            .map(|(offset, at)| (piece.object, offset, piece.range.start + at));
+        if assembled.cursor.is_some() {
+            break;
+        }
+    }
+    Ok(assembled)
+}
+
+struct Walked {
+    /// Start, length and base offset of the batches to send; they lie end to end.
+    taken: Vec<(usize, usize, Offset)>,
+    /// Offset and position of the batch where the walk stopped before the piece's row was used up.
+    stopped_at: Option<(Offset, u64)>,
+    /// Bytes needed to read the batch that was cut off.
+    needed: Option<u64>,
+}
+
+impl Walked {
+    fn taken_bytes(&self) -> u64 {
+        self.taken.iter().map(|(_, bytes, _)| *bytes as u64).sum()
+    }
+}
+
+fn walk(piece: &Piece, bytes: &[u8], limits: Limits, taken_before: u64) -> Result<Walked, AssembleError> {
+    let mut walked = Walked {
+        taken: Vec::new(),
+        stopped_at: None,
+        needed: None,
+    };
+    let (mut at, mut offset, mut total) = (0, piece.base_offset, taken_before);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let cut_off = |needed: usize| (Some((offset, at as u64)), Some((at + needed) as u64));
+        if rest.len() < HEADER_BYTES {
+            (walked.stopped_at, walked.needed) = cut_off(HEADER_BYTES);
+            break;
+        }
+        let header = BatchHeader::read(rest).map_err(|_| AssembleError::Damaged)?;
+        let next = Offset(offset.0 + header.offset_span());
+        if at as u64 + header.batch_bytes as u64 > piece.row_end - piece.range.start || next <= offset {
+            return Err(AssembleError::Damaged);
+        }
+        if rest.len() < header.batch_bytes {
+            (walked.stopped_at, walked.needed) = cut_off(header.batch_bytes);
+            break;
+        }
+        if next > limits.from {
+            let is_first = total == 0;
+            if !is_first && total + header.batch_bytes as u64 > limits.bytes_max {
+                walked.stopped_at = Some((offset, at as u64));
+                break;
+            }
+            if header.codec() == Some(Codec::Zstd) && !limits.zstd_allowed {
+                return Err(AssembleError::UnsupportedCompression);
+            }
+            walked.taken.push((at, header.batch_bytes, offset));
+            total += header.batch_bytes as u64;
+        }
+        at += header.batch_bytes;
+        offset = next;
+    }
+    if walked.stopped_at.is_none() && piece.range.start + (at as u64) < piece.row_end {
+        walked.stopped_at = Some((offset, at as u64));
+    }
+    Ok(walked)
+}
+
+/// Cuts the batches out of what was read, without a copy, and writes their offsets in place.
+fn stamped(mut bytes: BytesMut, taken: &[(usize, usize, Offset)]) -> Bytes {
+    let (Some(first), Some(last)) = (taken.first(), taken.last()) else {
+        return Bytes::new();
+    };
+    for (at, _, offset) in taken {
+        stamp_position(&mut bytes[*at..], *offset, LEADER_EPOCH);
+    }
+    bytes.freeze().slice(first.0..last.0 + last.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{ByteRange, ObjectKey};
+
+    use super::*;
+
+    /// A batch of `records` records and `bytes` bytes, with nothing but a header in it.
+    fn batch(records: i32, bytes: usize) -> Vec<u8> {
+        let mut batch = vec![0; bytes];
+        batch[8..12].copy_from_slice(&i32::try_from(bytes - 12).unwrap().to_be_bytes());
+        batch[16] = 2;
+        batch[23..27].copy_from_slice(&(records - 1).to_be_bytes());
+        batch[57..61].copy_from_slice(&records.to_be_bytes());
+        batch
+    }
+
+    fn piece(base: i64, start: u64, read: usize, row_bytes: usize) -> Piece {
+        Piece {
+            object: ObjectId(9),
+            key: ObjectKey::new("key"),
+            range: ByteRange {
+                start,
+                end: start + read as u64,
+            },
+            row_end: start + row_bytes as u64,
+            base_offset: Offset(base),
+        }
+    }
+
+    fn limits(from: i64, bytes_max: u64) -> Limits {
+        Limits {
+            from: Offset(from),
+            bytes_max,
+            zstd_allowed: true,
+        }
+    }
+
+    fn offsets(assembled: &Assembled) -> Vec<i64> {
+        let all: Vec<u8> = assembled.records.concat();
+        record_batch::batches(&all)
+            .map(|batch| batch.unwrap().1.base_offset.0)
+            .collect()
+    }
+
+    fn run(pieces: &[Piece], bytes: &[&[u8]], limits: Limits) -> Result<Assembled, AssembleError> {
+        assemble(
+            pieces,
+            bytes.iter().map(|bytes| BytesMut::from(*bytes)).collect(),
+            limits,
+        )
+    }
+
+    #[test]
+    fn batches_get_their_offsets_and_start_at_the_one_that_holds_the_wanted() {
+        let row = [batch(10, 100), batch(5, 80), batch(1, 70)].concat();
+        let pieces = [piece(1000, 64, row.len(), row.len())];
+        let assembled = run(&pieces, &[&row], limits(1012, 1000)).unwrap();
+        assert_eq!(offsets(&assembled), [1010, 1015]);
+        assert_eq!(assembled.cursor, None);
+    }
+
+    #[test]
+    fn the_first_batch_comes_whole_and_the_next_only_if_it_fits() {
+        let row = [batch(1, 500), batch(1, 100)].concat();
+        let pieces = [piece(0, 64, row.len(), row.len())];
+        let assembled = run(&pieces, &[&row], limits(0, 10)).unwrap();
+        assert_eq!(offsets(&assembled), [0]);
+        assert_eq!(assembled.cursor, Some((ObjectId(9), Offset(1), 64 + 500)));
+    }
+
+    #[test]
+    fn a_first_batch_longer_than_what_was_read_is_asked_for() {
+        let row = batch(1, 500);
+        for read in [10, 61, 499] {
+            let pieces = [piece(0, 0, read, 500)];
+            let needed = if read < HEADER_BYTES { HEADER_BYTES as u64 } else { 500 };
+            let error = run(&pieces, &[&row[..read]], limits(0, 10)).unwrap_err();
+            assert_eq!(
+                error,
+                AssembleError::NeedMore {
+                    piece: 0,
+                    bytes: needed
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_later_batch_that_was_cut_off_is_left_for_the_next_fetch() {
+        let row = [batch(3, 100), batch(1, 500)].concat();
+        let pieces = [piece(0, 0, 300, 600)];
+        let assembled = run(&pieces, &[&row[..300]], limits(0, 300)).unwrap();
+        assert_eq!(offsets(&assembled), [0]);
+        assert_eq!(assembled.cursor, Some((ObjectId(9), Offset(3), 100)));
+    }
+
+    #[test]
+    fn rows_follow_one_another() {
+        let (one, two) = (batch(3, 100), batch(2, 100));
+        let pieces = [piece(0, 0, 100, 100), piece(3, 0, 100, 100)];
+        let assembled = run(&pieces, &[&one, &two], limits(0, 1000)).unwrap();
+        assert_eq!(offsets(&assembled), [0, 3]);
+        assert_eq!(assembled.bytes, 200);
+    }
+
+    #[test]
+    fn bytes_that_are_no_batches_are_an_error() {
+        let pieces = [piece(0, 0, 100, 100)];
+        assert_eq!(
+            run(&pieces, &[&[0xff; 100]], limits(0, 1000)).unwrap_err(),
+            AssembleError::Damaged
+        );
+        let too_long = batch(1, 200);
+        assert_eq!(
+            run(&pieces, &[&too_long[..100]], limits(0, 1000)).unwrap_err(),
+            AssembleError::Damaged
+        );
+    }
+}

@@ -1,7 +1,11 @@
-//! The read path: plan, read, assemble, wait.
+//! The read path: plan in Postgres, read through the sidecar or S3, assemble whole batches, or wait for a commit.
+//!
+//! `plan`, `assemble` and `by_time` are pure; `read`, `wait` and `serve` make things happen.
 
 pub mod assemble;
 pub mod by_time;
+pub mod cursors;
 pub mod plan;
 pub mod read;
+pub mod serve;
 pub mod wait;

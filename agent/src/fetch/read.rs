@@ -1,1 +1,91 @@
-//! (skeleton)
+//! Bytes of objects: from the sidecar while it answers, else from S3. And into the sidecar, for the readers to come.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use cache_api::CacheClient;
+use metrics::counter;
+use storage::{GetRange, ObjectStore, StorageError, StorageErrorKind};
+use tokio::sync::Semaphore;
+use tracing::debug;
+use types::{ByteRange, ObjectKey};
+
+/// Pushes under way at once. A push is a copy on one machine; more would only hold more objects in memory.
+const PUSHES_MAX: usize = 4;
+
+/// Reads ranges of objects.
+#[derive(Clone, Debug)]
+pub struct ObjectReader {
+    cache: Option<Arc<CacheClient>>,
+    store: Arc<dyn ObjectStore>,
+}
+
+impl ObjectReader {
+    /// A reader; without a cache it asks S3 for everything.
+    pub fn new(cache: Option<Arc<CacheClient>>, store: Arc<dyn ObjectStore>) -> Self {
+        Self { cache, store }
+    }
+
+    /// Exactly the bytes of `range`, in memory of their own.
+    pub async fn read(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, StorageError> {
+        if let Some(cache) = &self.cache {
+            match cache.get_range(key, range).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => {
+                    counter!("yaks_cache_fallbacks_total").increment(1);
+                    debug!(object.key = %key, %range, %error, "sidecar did not serve, reading from S3");
+                }
+            }
+        }
+        let got = self.store.get(key, GetRange::Bytes(range)).await?;
+        if got.range != range {
+            let message = format!("object ends before {range}: it has {} bytes", got.object_bytes);
+            let kind = StorageErrorKind::RangeNotSatisfiable;
+            return Err(StorageError {
+                kind,
+                operation: "GetObject",
+                key: key.to_string(),
+                message,
+            });
+        }
+        Ok(got
+            .bytes
+            .try_into_mut()
+            .unwrap_or_else(|shared| BytesMut::from(shared.as_ref())))
+    }
+}
+
+/// Puts objects of ours into the sidecar, so that tail reads never touch S3. Best effort.
+#[derive(Clone, Debug)]
+pub struct CachePush {
+    cache: Arc<CacheClient>,
+    permits: Arc<Semaphore>,
+}
+
+impl CachePush {
+    /// Pushes through `cache`.
+    pub fn new(cache: Arc<CacheClient>) -> Self {
+        Self {
+            cache,
+            permits: Arc::new(Semaphore::new(PUSHES_MAX)),
+        }
+    }
+
+    /// Starts a push, unless too many are under way: then readers will find the object in S3.
+    pub fn push(&self, key: ObjectKey, object: Bytes) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            counter!("yaks_cache_pushes_total", "result" => "skipped").increment(1);
+            return;
+        };
+        let cache = Arc::clone(&self.cache);
+        tokio::spawn(async move {
+            let result = cache.push(&key, object).await;
+            drop(permit);
+            let label = if result.is_ok() { "ok" } else { "error" };
+            counter!("yaks_cache_pushes_total", "result" => label).increment(1);
+            if let Err(error) = result {
+                debug!(object.key = %key, %error, "object was not pushed into the sidecar");
+            }
+        });
+    }
+}

@@ -1,13 +1,32 @@
 //! Produce.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use kafka_protocol::protocol::StrBytes;
+use metrics::counter;
+use record_batch::Rules;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use types::{PartitionIndex, TopicId, TopicName};
 
 use crate::broker::Broker;
 use crate::client::Client;
+use crate::cluster::view::Topic;
+use crate::error::{ACK_TIMED_OUT, Asked, STOPPING, of_batch, of_metastore, of_outcome};
 use crate::frame::BytePermit;
+use crate::produce::ack::{AckLevel, BatchAck, PendingAck};
+use crate::produce::buffer::Entry;
+use crate::produce::validate;
+
+/// First version that names topics by id (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 13;
 
 /// What becomes of a Produce request.
 pub enum ProduceReply {
@@ -19,14 +38,205 @@ pub enum ProduceReply {
     Close,
 }
 
+/// A partition of the request: refused, or on its way.
+enum Fate {
+    Refused(ResponseError, Option<String>),
+    Waiting(oneshot::Receiver<BatchAck>),
+}
+
+struct TopicFate {
+    name: kafka_protocol::messages::TopicName,
+    id: uuid::Uuid,
+    partitions: Vec<(i32, Fate)>,
+}
+
 /// Enters the request's batches into the buffer before it returns, so that requests of one connection keep their order;
 /// only the wait for the ack is left to the reply.
 pub async fn handle(
-    _broker: &Arc<Broker>,
+    broker: &Arc<Broker>,
     _client: &Client,
-    _version: i16,
-    _request: ProduceRequest,
-    _permit: Arc<BytePermit>,
+    version: i16,
+    request: ProduceRequest,
+    permit: Arc<BytePermit>,
 ) -> ProduceReply {
-    ProduceReply::Answer(Box::pin(async { ProduceResponse::default() }))
+    let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or_default());
+    let intake = Intake {
+        broker,
+        version,
+        acks: request.acks,
+        permit,
+    };
+    let whole_error = refuse_whole(&request);
+    let mut entries = Vec::new();
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    for topic in request.topic_data {
+        topics.push(intake.topic(topic, whole_error, &mut entries).await);
+    }
+    if !entries.is_empty() && broker.writer.append(entries).await.is_err() {
+        refuse_all(&mut topics, STOPPING);
+    }
+    if request.acks == 0 {
+        let refused = |topic: &TopicFate| {
+            topic
+                .partitions
+                .iter()
+                .any(|(_, fate)| matches!(fate, Fate::Refused(..)))
+        };
+        return if topics.iter().any(refused) {
+            ProduceReply::Close
+        } else {
+            ProduceReply::Nothing
+        };
+    }
+    ProduceReply::Answer(answer(topics, deadline).boxed())
+}
+
+/// Why no partition of the request can be served.
+fn refuse_whole(request: &ProduceRequest) -> Option<ResponseError> {
+    if !matches!(request.acks, -1..=1) {
+        return Some(ResponseError::InvalidRequiredAcks);
+    }
+    request
+        .transactional_id
+        .as_ref()
+        .map(|_| ResponseError::TransactionalIdAuthorizationFailed)
+}
+
+fn refuse_all(topics: &mut [TopicFate], error: ResponseError) {
+    for (_, fate) in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        if matches!(fate, Fate::Waiting(_)) {
+            *fate = Fate::Refused(error, None);
+        }
+    }
+}
+
+/// Takes batches in on behalf of one request.
+struct Intake<'a> {
+    broker: &'a Arc<Broker>,
+    version: i16,
+    acks: i16,
+    permit: Arc<BytePermit>,
+}
+
+impl Intake<'_> {
+    async fn topic(
+        &self,
+        data: TopicProduceData,
+        whole_error: Option<ResponseError>,
+        entries: &mut Vec<Entry>,
+    ) -> TopicFate {
+        let topic = match whole_error {
+            Some(error) => Err(error),
+            None => self.find_topic(&data).await,
+        };
+        let partitions = data.partition_data.into_iter().map(|partition| {
+            let index = partition.index;
+            let fate = match &topic {
+                Err(error) => Fate::Refused(*error, None),
+                Ok(topic) => self.partition(topic, partition, entries),
+            };
+            (index, fate)
+        });
+        let partitions = partitions.collect();
+        TopicFate {
+            name: data.name,
+            id: data.topic_id,
+            partitions,
+        }
+    }
+
+    async fn find_topic(&self, data: &TopicProduceData) -> Result<Arc<Topic>, ResponseError> {
+        let unavailable = |error| of_metastore(&error, Asked::Topics);
+        if self.version >= TOPIC_IDS_SINCE {
+            let found = self
+                .broker
+                .cluster
+                .find_topic_by_id(TopicId(data.topic_id))
+                .await
+                .map_err(unavailable)?;
+            return found.ok_or(ResponseError::UnknownTopicId);
+        }
+        let name = TopicName::new(&data.name).map_err(|_| ResponseError::InvalidTopicException)?;
+        let found = self
+            .broker
+            .cluster
+            .find_topic_by_name(&name)
+            .await
+            .map_err(unavailable)?;
+        found.ok_or(ResponseError::UnknownTopicOrPartition)
+    }
+
+    fn partition(&self, topic: &Topic, data: PartitionProduceData, entries: &mut Vec<Entry>) -> Fate {
+        if !(0..topic.partition_count).contains(&data.index) {
+            return Fate::Refused(ResponseError::UnknownTopicOrPartition, None);
+        }
+        let records = data.records.unwrap_or_default();
+        let rules = self.rules(topic);
+        let header = match validate::batch(&records, rules) {
+            Ok(header) => header,
+            Err(error) => {
+                counter!("yaks_batches_refused_total").increment(1);
+                return Fate::Refused(of_batch(&error), Some(error.to_string()));
+            }
+        };
+        let level = AckLevel::of(self.broker.ack_mode, self.acks, header.producer_id.is_some());
+        let (ack, told) = PendingAck::new(level);
+        counter!("yaks_produce_bytes_total").increment(records.len() as u64);
+        entries.push(Entry {
+            topic: topic.id,
+            topic_name: topic.name.clone(),
+            partition: PartitionIndex(data.index),
+            header,
+            bytes: records,
+            ack,
+            permit: Some(Arc::clone(&self.permit)),
+        });
+        Fate::Waiting(told)
+    }
+
+    fn rules(&self, topic: &Topic) -> Rules {
+        let own = topic
+            .settings
+            .0
+            .get("max.message.bytes")
+            .and_then(|value| value.parse().ok());
+        validate::rules(self.version, own.unwrap_or(self.broker.batch_bytes_max))
+    }
+}
+
+async fn answer(topics: Vec<TopicFate>, deadline: Instant) -> ProduceResponse {
+    let mut responses = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for (index, fate) in topic.partitions {
+            partitions.push(partition_response(index, fate, deadline).await);
+        }
+        let response = TopicProduceResponse::default()
+            .with_name(topic.name)
+            .with_topic_id(topic.id);
+        responses.push(response.with_partition_responses(partitions));
+    }
+    ProduceResponse::default().with_responses(responses)
+}
+
+async fn partition_response(index: i32, fate: Fate, deadline: Instant) -> PartitionProduceResponse {
+    let (error, message, offset) = match fate {
+        Fate::Refused(error, message) => (Some(error), message, -1),
+        Fate::Waiting(told) => match timeout_at(deadline, told).await {
+            Ok(Ok(BatchAck::Durable)) => (None, None, -1),
+            Ok(Ok(BatchAck::Committed(outcome))) => match of_outcome(outcome) {
+                Ok(offset) => (None, None, offset.0),
+                Err(error) => (Some(error), None, -1),
+            },
+            Ok(Err(_dropped)) => (Some(STOPPING), None, -1),
+            Err(_late) => (Some(ACK_TIMED_OUT), None, -1),
+        },
+    };
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(error.map_or(0, |error| error.code()))
+        .with_error_message(message.map(StrBytes::from_string))
+        .with_base_offset(offset)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
 }

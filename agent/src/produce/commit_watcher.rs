@@ -1,1 +1,221 @@
-//! (skeleton)
+//! Sees to it that every slot of ours gets committed, and tells the writer what became of its batches.
+//!
+//! `inline` commits itself, `invoke` asks the function, `event` waits for the function to do it by itself. Whatever the
+//! path, each slot is watched until the row shows it, and one that is late is committed here (DESIGN.md 10). One
+//! commit is in flight per stream; it carries every slot decided since the last one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use commit::invoke::SlotResult;
+use commit::{BatchOutcome, SlotFooter};
+use metastore::{Committer, Metastore};
+use metrics::counter;
+use object_format::slot_key;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, warn};
+use types::{Slot, SlotSeq, StreamId};
+
+use crate::config::CommitPath;
+use crate::hints::CommitSignal;
+use crate::produce::invoke::Invoker;
+
+/// Most slots of one commit.
+const SLOTS_MAX: usize = 64;
+/// Wait after a failed commit or question; doubles up to the largest.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A slot that has been committed.
+#[derive(Clone, Debug)]
+pub struct CommittedSlot {
+    /// Which one.
+    pub slot: Slot,
+    /// One per batch, in the order of the footer.
+    pub outcomes: Vec<BatchOutcome>,
+}
+
+/// Everything a watcher needs; one per open stream.
+#[derive(Clone, Debug)]
+pub struct CommitWatcher {
+    /// Who commits first.
+    pub path: CommitPath,
+    /// Commits from here.
+    pub committer: Committer,
+    /// Where the row is looked at.
+    pub metastore: Metastore,
+    /// Needed by `invoke`.
+    pub invoker: Option<Invoker>,
+    /// Age at which a slot is late; `None`: never.
+    pub stall: Option<Duration>,
+    /// How often the row is looked at without a hint.
+    pub interval: Duration,
+    /// Most batches of one commit.
+    pub batches_max: usize,
+    /// Hints, taken and given.
+    pub signal: CommitSignal,
+}
+
+struct WaitingSlot {
+    footer: SlotFooter,
+    since: Instant,
+}
+
+impl CommitWatcher {
+    /// Runs until `decided` is closed and everything in it is committed. Slots must come in order, each once it and
+    /// all before it are ours. Safe to abort: commits are idempotent.
+    pub async fn run(self, mut decided: Receiver<SlotFooter>, committed: Sender<CommittedSlot>) {
+        let mut waiting: VecDeque<WaitingSlot> = VecDeque::new();
+        let mut hints = self.signal.subscribe();
+        let mut pause = WAIT_MIN;
+        loop {
+            if waiting.is_empty() {
+                let Some(footer) = decided.recv().await else { return };
+                waiting.push_back(WaitingSlot {
+                    footer,
+                    since: Instant::now(),
+                });
+            }
+            while let Ok(footer) = decided.try_recv() {
+                waiting.push_back(WaitingSlot {
+                    footer,
+                    since: Instant::now(),
+                });
+            }
+            match self.advance(&waiting, &mut hints).await {
+                Ok(done) => {
+                    pause = WAIT_MIN;
+                    for slot in done {
+                        waiting.retain(|waiting| waiting.footer.slot() != slot.slot);
+                        if committed.send(slot).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, slots = waiting.len(), wait_ms = pause.as_millis(), "slots are not committed yet");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(WAIT_MAX);
+                }
+            }
+        }
+    }
+
+    /// One step: commits, or waits a moment and looks.
+    async fn advance(
+        &self,
+        waiting: &VecDeque<WaitingSlot>,
+        hints: &mut watch::Receiver<u64>,
+    ) -> anyhow::Result<Vec<CommittedSlot>> {
+        match (self.path, &self.invoker) {
+            (CommitPath::Inline, _) => self.commit_here(waiting).await,
+            (CommitPath::Invoke, Some(invoker)) => match self.commit_by_function(invoker, waiting).await {
+                Ok(done) if !done.is_empty() => Ok(done),
+                Ok(_) => self.watch(waiting, hints).await,
+                Err(error) => {
+                    counter!("yaks_invoke_failures_total").increment(1);
+                    warn!(
+                        error = format!("{error:#}"),
+                        "the function did not commit, waiting for its event"
+                    );
+                    self.watch(waiting, hints).await
+                }
+            },
+            (CommitPath::Event | CommitPath::Invoke, _) => self.watch(waiting, hints).await,
+        }
+    }
+
+    async fn commit_here(&self, waiting: &VecDeque<WaitingSlot>) -> anyhow::Result<Vec<CommittedSlot>> {
+        let results = self.committer.commit(self.next_slots(waiting)).await?;
+        self.signal.raise();
+        Ok(results
+            .into_iter()
+            .filter_map(|(slot, result)| committed(slot, result))
+            .collect())
+    }
+
+    async fn commit_by_function(
+        &self,
+        invoker: &Invoker,
+        waiting: &VecDeque<WaitingSlot>,
+    ) -> anyhow::Result<Vec<CommittedSlot>> {
+        let slots = self.next_slots(waiting);
+        let response = invoker.commit(&slots).await?;
+        self.signal.raise();
+        let answered = slots.iter().zip(response.slots);
+        let matching = answered.filter(|(slot, answer)| slot_key(slot.slot()) == answer.key);
+        Ok(matching
+            .filter_map(|(slot, answer)| committed(slot.slot(), answer.result))
+            .collect())
+    }
+
+    /// Waits for a hint or the interval, then looks at the row; commits what is late.
+    async fn watch(
+        &self,
+        waiting: &VecDeque<WaitingSlot>,
+        hints: &mut watch::Receiver<u64>,
+    ) -> anyhow::Result<Vec<CommittedSlot>> {
+        // Running out of time is the normal case.
+        let _ = timeout(self.interval, hints.changed()).await;
+        let Some(first) = waiting.front() else {
+            return Ok(Vec::new());
+        };
+        let done = self.look(first.footer.slot()).await?;
+        let late = |since: Instant| self.stall.is_some_and(|stall| since.elapsed() >= stall);
+        if done.is_empty() && late(first.since) {
+            counter!("yaks_stalled_commits_total").increment(1);
+            return self.commit_here(waiting).await;
+        }
+        Ok(done)
+    }
+
+    async fn look(&self, first: Slot) -> anyhow::Result<Vec<CommittedSlot>> {
+        let Slot { stream, seq } = first;
+        let progress = self.metastore.stream_progress(stream, seq, SLOTS_MAX as i64).await?;
+        let outcomes = progress.map(|progress| progress.outcomes).unwrap_or_default();
+        if !outcomes.is_empty() {
+            self.signal.raise();
+        }
+        Ok(outcomes
+            .into_iter()
+            .map(|(seq, outcomes)| slot_of(stream, seq, outcomes))
+            .collect())
+    }
+
+    fn next_slots(&self, waiting: &VecDeque<WaitingSlot>) -> Vec<SlotFooter> {
+        let mut batches = 0;
+        let fits = |slot: &&WaitingSlot| {
+            let first = batches == 0;
+            batches += slot.footer.footer.batches.len().max(1);
+            first || batches <= self.batches_max
+        };
+        waiting
+            .iter()
+            .take(SLOTS_MAX)
+            .take_while(fits)
+            .map(|slot| slot.footer.clone())
+            .collect()
+    }
+}
+
+fn slot_of(stream: StreamId, seq: SlotSeq, outcomes: Vec<BatchOutcome>) -> CommittedSlot {
+    CommittedSlot {
+        slot: Slot { stream, seq },
+        outcomes,
+    }
+}
+
+fn committed(slot: Slot, result: SlotResult) -> Option<CommittedSlot> {
+    match result {
+        SlotResult::Committed(outcomes) => Some(CommittedSlot { slot, outcomes }),
+        SlotResult::Pending => None,
+        // The slot is ours and so are all before it: its stream cannot have ended there.
+        SlotResult::Orphan | SlotResult::UnknownStream | SlotResult::Rejected(_) => {
+            error!(%slot, ?result, "a slot of ours was not committed");
+            counter!("yaks_refused_slots_total").increment(1);
+            None
+        }
+    }
+}

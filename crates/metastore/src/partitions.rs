@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::Row;
-use types::{Offset, PartitionIndex, TopicNumber};
+use types::{Offset, PartitionIndex, TimestampMs, TopicNumber};
 
 use crate::{Metastore, MetastoreError};
 
@@ -14,6 +14,8 @@ pub struct LogEnds {
     pub log_start: Offset,
     /// One past the last committed record.
     pub end: Offset,
+    /// Largest timestamp of a committed record, -1 before the first.
+    pub max_timestamp: TimestampMs,
 }
 
 impl Metastore {
@@ -22,7 +24,7 @@ impl Metastore {
         &self,
         partitions: &[(TopicNumber, PartitionIndex)],
     ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), LogEnds>, MetastoreError> {
-        let statement = "SELECT topic_number, partition_index, log_start_offset, next_offset \
+        let statement = "SELECT topic_number, partition_index, log_start_offset, next_offset, max_timestamp_ms \
              FROM unnest($1::int4[], $2::int4[]) AS wanted (topic_number, partition_index) \
              JOIN partitions USING (topic_number, partition_index)";
         let rows = sqlx::query(statement)
@@ -36,11 +38,12 @@ impl Metastore {
                 TopicNumber(row.try_get("topic_number")?),
                 PartitionIndex(row.try_get("partition_index")?),
             );
-            let (log_start, end) = (
-                Offset(row.try_get("log_start_offset")?),
-                Offset(row.try_get("next_offset")?),
-            );
-            ends.insert(key, LogEnds { log_start, end });
+            let log_ends = LogEnds {
+                log_start: Offset(row.try_get("log_start_offset")?),
+                end: Offset(row.try_get("next_offset")?),
+                max_timestamp: TimestampMs(row.try_get("max_timestamp_ms")?),
+            };
+            ends.insert(key, log_ends);
         }
         Ok(ends)
     }

@@ -1,0 +1,291 @@
+//! One fetch: plan, wait until there is enough or the time is over, read, assemble.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::StreamExt;
+use futures::stream;
+use metastore::{Metastore, MetastoreError, PlannedPartition, WantedRange};
+use storage::StorageError;
+use tokio::time::{Instant, timeout_at};
+use tracing::error;
+use types::{ByteRange, Offset, PartitionIndex, TopicNumber};
+
+use crate::fetch::assemble::{AssembleError, Assembled, Limits, assemble};
+use crate::fetch::cursors::Cursors;
+use crate::fetch::plan::{Piece, merge, pieces};
+use crate::fetch::read::ObjectReader;
+use crate::fetch::wait::LogEndsWatch;
+
+/// Ranges of one fetch read at once.
+const READS_MAX: usize = 16;
+
+/// One partition of a fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedPartition {
+    /// The topic.
+    pub topic: TopicNumber,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// First offset wanted.
+    pub from: Offset,
+    /// Bytes at most, but for a first batch that is larger.
+    pub bytes_max: u64,
+}
+
+/// What a fetch as a whole may be.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// Fewer bytes than this are waited for.
+    pub bytes_min: u64,
+    /// Bytes at most, but for a first batch that is larger.
+    pub bytes_max: u64,
+    /// How long to wait for `bytes_min`.
+    pub wait_max: Duration,
+    /// Fetch 10 and up.
+    pub zstd_allowed: bool,
+}
+
+/// What became of one partition.
+#[derive(Debug)]
+pub enum ServedPartition {
+    /// Its records, perhaps none.
+    Records {
+        /// First offset still there.
+        log_start: Offset,
+        /// One past the last committed record.
+        end: Offset,
+        /// Whole batches.
+        assembled: Assembled,
+    },
+    /// The offset lies outside the log.
+    OutOfRange {
+        /// First offset still there.
+        log_start: Offset,
+        /// One past the last committed record.
+        end: Offset,
+    },
+    /// There is no such partition (any more).
+    Gone,
+    /// Its object cannot be read.
+    Unreadable,
+    /// zstd for a client that does not know it.
+    UnsupportedCompression,
+}
+
+/// Serves fetches; shared by all connections.
+#[derive(Debug)]
+pub struct Fetcher {
+    /// Postgres.
+    pub metastore: Metastore,
+    /// Sidecar and S3.
+    pub reader: ObjectReader,
+    /// Long polls.
+    pub ends: LogEndsWatch,
+    /// Where readers stopped.
+    pub cursors: Cursors,
+}
+
+impl Fetcher {
+    /// Serves one fetch; the answer has one entry per wanted partition, in order. Safe to cancel.
+    pub async fn serve(
+        &self,
+        wanted: &[WantedPartition],
+        limits: FetchLimits,
+    ) -> Result<Vec<ServedPartition>, MetastoreError> {
+        let deadline = Instant::now() + limits.wait_max;
+        let ranges: Vec<WantedRange> = wanted.iter().map(|partition| wanted_range(partition, limits)).collect();
+        loop {
+            let planned = self.metastore.plan_fetch(&ranges).await?;
+            if Instant::now() >= deadline || is_enough(&planned, wanted, limits) {
+                return Ok(self.read_all(wanted, planned, limits).await);
+            }
+            let ends: Vec<_> = wanted
+                .iter()
+                .zip(&planned)
+                .filter_map(|(wanted, planned)| Some(((wanted.topic, wanted.partition), planned.as_ref()?.end)))
+                .collect();
+            // Out of time: answer with what there is.
+            let _ = timeout_at(deadline, self.ends.beyond(&ends)).await;
+        }
+    }
+
+    async fn read_all(
+        &self,
+        wanted: &[WantedPartition],
+        planned: Vec<Option<PlannedPartition>>,
+        limits: FetchLimits,
+    ) -> Vec<ServedPartition> {
+        let mut left = limits.bytes_max;
+        let mut all: Vec<Piece> = Vec::new();
+        let mut counts = Vec::with_capacity(wanted.len());
+        for (wanted, planned) in wanted.iter().zip(&planned) {
+            let budget = wanted.bytes_max.min(left).max(1);
+            // Once the whole answer is full, the partitions left over get their turn in a later fetch.
+            let mine = planned.as_ref().filter(|_| left > 0);
+            let mine = mine
+                .map(|planned| pieces(planned, wanted.from, budget, &self.cursors))
+                .unwrap_or_default();
+            left = left.saturating_sub(mine.iter().map(|piece| piece.range.len()).sum::<u64>().min(budget));
+            counts.push(mine.len());
+            all.extend(mine);
+        }
+        let mut read = self.read_pieces(&all).await.into_iter();
+        let mut pieces = all.into_iter();
+        let mut served = Vec::with_capacity(wanted.len());
+        for ((wanted, planned), count) in wanted.iter().zip(planned).zip(counts) {
+            let pieces: Vec<Piece> = pieces.by_ref().take(count).collect();
+            let bytes: Vec<_> = read.by_ref().take(count).collect();
+            served.push(match planned {
+                None => ServedPartition::Gone,
+                Some(planned) => self.partition(wanted, &planned, pieces, bytes, limits).await,
+            });
+        }
+        served
+    }
+
+    async fn partition(
+        &self,
+        wanted: &WantedPartition,
+        planned: &PlannedPartition,
+        pieces: Vec<Piece>,
+        bytes: Vec<Result<BytesMut, StorageError>>,
+        limits: FetchLimits,
+    ) -> ServedPartition {
+        let (log_start, end) = (planned.log_start, planned.end);
+        if wanted.from < log_start || wanted.from > end {
+            return ServedPartition::OutOfRange { log_start, end };
+        }
+        let limits = Limits {
+            from: wanted.from,
+            bytes_max: wanted.bytes_max,
+            zstd_allowed: limits.zstd_allowed,
+        };
+        match self.assemble(pieces, bytes, limits).await {
+            Ok(assembled) => {
+                if let Some((object, offset, position)) = assembled.cursor {
+                    self.cursors.note(object, offset, position);
+                }
+                ServedPartition::Records {
+                    log_start,
+                    end,
+                    assembled,
+                }
+            }
+            Err(Unserved::Compression) => ServedPartition::UnsupportedCompression,
+            Err(Unserved::Unreadable(reason)) => {
+                let (topic, partition) = (wanted.topic.0, wanted.partition.0);
+                error!(
+                    topic.number = topic,
+                    partition.index = partition,
+                    offset = wanted.from.0,
+                    reason,
+                    "log is unreadable"
+                );
+                ServedPartition::Unreadable
+            }
+        }
+    }
+
+    async fn assemble(
+        &self,
+        mut pieces: Vec<Piece>,
+        bytes: Vec<Result<BytesMut, StorageError>>,
+        limits: Limits,
+    ) -> Result<Assembled, Unserved> {
+        let mut bytes: Vec<BytesMut> = bytes.into_iter().collect::<Result<_, _>>()?;
+        // A batch longer than the budget is found out by reading its header, then read whole: at most two more reads.
+        for _ in 0..2 {
+            match assemble(&pieces, bytes, limits) {
+                Ok(assembled) => return Ok(assembled),
+                Err(AssembleError::NeedMore { piece, bytes: needed }) => {
+                    pieces.truncate(piece + 1);
+                    let last = &mut pieces[piece];
+                    last.range.end = (last.range.start + needed).min(last.row_end);
+                    bytes = self.read_pieces(&pieces).await.into_iter().collect::<Result<_, _>>()?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(assemble(&pieces, bytes, limits)?)
+    }
+
+    /// Reads all pieces, merged per object; the answer has one entry per piece, in order.
+    async fn read_pieces(&self, pieces: &[Piece]) -> Vec<Result<BytesMut, StorageError>> {
+        let reads = merge(pieces);
+        let requests: Vec<_> = reads
+            .iter()
+            .map(|read| self.reader.read(&read.key, read.range))
+            .collect();
+        let results: Vec<_> = stream::iter(requests).buffered(READS_MAX).collect().await;
+        let mut bytes: Vec<Option<Result<BytesMut, StorageError>>> = pieces.iter().map(|_| None).collect();
+        for (read, result) in reads.iter().zip(results) {
+            match result {
+                Ok(mut whole) => {
+                    // From the back, so that what is split off needs no copy.
+                    for n in read.pieces.iter().rev() {
+                        let within = relative(pieces[*n].range, read.range.start);
+                        let mut piece = whole.split_off(within.0);
+                        piece.truncate(within.1);
+                        bytes[*n] = Some(Ok(piece));
+                    }
+                }
+                Err(error) => read.pieces.iter().for_each(|n| bytes[*n] = Some(Err(error.clone()))),
+            }
+        }
+        bytes
+            .into_iter()
+            .map(|piece| piece.expect("every piece is in one read"))
+            .collect()
+    }
+}
+
+enum Unserved {
+    Compression,
+    Unreadable(String),
+}
+
+impl From<StorageError> for Unserved {
+    fn from(error: StorageError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+impl From<AssembleError> for Unserved {
+    fn from(error: AssembleError) -> Self {
+        match error {
+            AssembleError::UnsupportedCompression => Self::Compression,
+            AssembleError::Damaged => Self::Unreadable("the object's bytes are not what the index says".to_owned()),
+            AssembleError::NeedMore { .. } => Self::Unreadable("a batch is longer than its header says".to_owned()),
+        }
+    }
+}
+
+/// Start and length of `range` within what was read from `start` on.
+fn relative(range: ByteRange, start: u64) -> (usize, usize) {
+    let to_usize = |bytes: u64| usize::try_from(bytes).expect("what was read is in memory");
+    (to_usize(range.start - start), to_usize(range.len()))
+}
+
+fn wanted_range(partition: &WantedPartition, limits: FetchLimits) -> WantedRange {
+    WantedRange {
+        topic: partition.topic,
+        partition: partition.partition,
+        from: partition.from,
+        bytes_max: partition.bytes_max.min(limits.bytes_max).max(1),
+    }
+}
+
+/// Whether to answer at once: enough bytes, or a partition whose error the client should hear.
+fn is_enough(planned: &[Option<PlannedPartition>], wanted: &[WantedPartition], limits: FetchLimits) -> bool {
+    let mut bytes = 0;
+    for (planned, wanted) in planned.iter().zip(wanted) {
+        let Some(planned) = planned else { return true };
+        if wanted.from < planned.log_start || wanted.from > planned.end {
+            return true;
+        }
+        let there = planned.ranges.iter().map(|row| row.range.len()).sum::<u64>();
+        bytes += there.min(wanted.bytes_max.max(1));
+    }
+    bytes >= limits.bytes_min
+}

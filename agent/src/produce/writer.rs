@@ -1,0 +1,298 @@
+//! The one owner of buffer and stream: takes batches in, seals objects, starts their PUTs, releases acks in slot order,
+//! and moves to a new stream when a slot is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::Tasks;
+use metastore::{Metastore, StreamProgress};
+use metrics::{counter, gauge, histogram};
+use storage::ObjectStore;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use types::{ClusterId, ContentId, NodeId, SlotSeq, StreamId};
+use uuid::Uuid;
+
+use crate::fetch::read::CachePush;
+use crate::produce::buffer::{Buffer, Entry, SealReason, SealRules};
+use crate::produce::commit_watcher::{CommitWatcher, CommittedSlot};
+use crate::produce::leave::{open_stream, settle};
+use crate::produce::object::seal;
+use crate::produce::stream::{OpenStream, SlotDecision};
+use crate::produce::uploader::{decide_slot, end_stream};
+
+/// Requests on their way to the writer; their bytes are counted elsewhere.
+const APPENDS_MAX: usize = 1024;
+/// Most slots that are ours and not committed: seventeen minutes without Postgres at four objects a second. Then
+/// nothing more is sealed, and producers are slowed by the byte permits.
+const UNCOMMITTED_MAX: usize = 4096;
+
+/// What the writer works with.
+#[derive(Debug)]
+pub struct WriterDeps {
+    /// Postgres.
+    pub metastore: Metastore,
+    /// S3.
+    pub store: Arc<dyn ObjectStore>,
+    /// The cluster written into every footer.
+    pub cluster: ClusterId,
+    /// Under which id the agent serves.
+    pub node: NodeId,
+    /// When to seal.
+    pub rules: SealRules,
+    /// Most PUTs in flight.
+    pub uploads_max: usize,
+    /// Template of the watcher of each stream.
+    pub watcher: CommitWatcher,
+    /// Where objects go besides S3.
+    pub push: Option<CachePush>,
+    /// Told of each stream that is opened, so that the lease names it.
+    pub announce: watch::Sender<Option<StreamId>>,
+    /// Where the watchers run.
+    pub tasks: Tasks,
+}
+
+/// The way into the writer.
+#[derive(Clone, Debug)]
+pub struct WriterHandle(Sender<Vec<Entry>>);
+
+/// The writer has stopped: the agent is shutting down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the agent is shutting down")]
+pub struct Stopped;
+
+impl WriterHandle {
+    /// A handle, and the end at which the batches come out.
+    pub fn channel() -> (Self, Receiver<Vec<Entry>>) {
+        let (sender, appends) = mpsc::channel(APPENDS_MAX);
+        (Self(sender), appends)
+    }
+
+    /// Hands over the batches of one request; they enter the buffer in the order of the calls.
+    pub async fn append(&self, entries: Vec<Entry>) -> Result<(), Stopped> {
+        self.0.send(entries).await.map_err(|_| Stopped)
+    }
+}
+
+/// Opens the first stream, then returns the handle and the writer's task body. The task ends after `shutdown`, when
+/// all that was taken in is in S3 and the stream has its tombstone.
+pub async fn start(deps: WriterDeps, shutdown: CancellationToken) -> (WriterHandle, impl Future<Output = ()>) {
+    let (handle, appends) = WriterHandle::channel();
+    let stream = open_stream(&deps.metastore, deps.node, &deps.announce).await;
+    let writer = Writer::new(deps, stream);
+    (handle, writer.run(appends, shutdown))
+}
+
+struct Writer {
+    deps: WriterDeps,
+    buffer: Buffer,
+    stream: OpenStream,
+    uploads: JoinSet<(SlotSeq, SlotDecision)>,
+    /// The move to a new stream, while it is under way.
+    leaving: Option<JoinHandle<StreamProgress>>,
+    decided: Sender<commit::SlotFooter>,
+    committed: Receiver<CommittedSlot>,
+    watcher: JoinHandle<()>,
+}
+
+impl Writer {
+    fn new(deps: WriterDeps, stream: StreamId) -> Self {
+        let (decided, committed, watcher) = watch_stream(&deps.watcher, &deps.tasks);
+        let buffer = Buffer::new(deps.rules);
+        let stream = OpenStream::new(stream);
+        Self {
+            deps,
+            buffer,
+            stream,
+            uploads: JoinSet::new(),
+            leaving: None,
+            decided,
+            committed,
+            watcher,
+        }
+    }
+
+    async fn run(mut self, mut appends: Receiver<Vec<Entry>>, shutdown: CancellationToken) {
+        let mut stopping = false;
+        let mut open = true;
+        loop {
+            self.seal_what_is_due(stopping);
+            if stopping && self.is_done(&appends) {
+                break;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                Some(upload) = self.uploads.join_next() => self.on_decided(upload.expect("uploads do not panic")).await,
+                Some(slot) = self.committed.recv() => self.on_committed(slot),
+                progress = async { self.leaving.as_mut().expect("guarded").await }, if self.leaving.is_some() => {
+                    self.on_settled(progress.expect("leaving a stream does not panic")).await;
+                }
+                entries = appends.recv(), if open => match entries {
+                    Some(entries) => self.take_in(entries),
+                    None => (open, stopping) = (false, true),
+                },
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+                () = shutdown.cancelled(), if !stopping => {
+                    stopping = true;
+                    appends.close();
+                    info!("writer is stopping: sealing and uploading what is buffered");
+                }
+            }
+        }
+        self.end().await;
+    }
+
+    fn take_in(&mut self, entries: Vec<Entry>) {
+        let now = Instant::now();
+        for entry in entries {
+            self.buffer.push(entry, now);
+        }
+    }
+
+    fn may_seal(&self) -> bool {
+        self.leaving.is_none()
+            && self.stream.first_lost().is_none()
+            && self.uploads.len() < self.deps.uploads_max
+            && self.stream.uncommitted() < UNCOMMITTED_MAX
+    }
+
+    /// When the next object is due; `None` while nothing is, or nothing may be sealed.
+    fn deadline(&self) -> Option<Instant> {
+        self.buffer.seal_at().filter(|_| self.may_seal()).map(|(at, _)| at)
+    }
+
+    fn seal_what_is_due(&mut self, stopping: bool) {
+        while self.may_seal() {
+            let Some((at, reason)) = self.buffer.seal_at() else {
+                return;
+            };
+            let now = Instant::now();
+            match (stopping, at <= now) {
+                (true, _) => self.seal(SealReason::Stop, now),
+                (false, true) => self.seal(reason, now),
+                (false, false) => return,
+            }
+        }
+    }
+
+    fn seal(&mut self, reason: SealReason, now: Instant) {
+        let mut entries = self.buffer.take(now);
+        let reason = if self.buffer.is_empty() {
+            reason
+        } else {
+            SealReason::Footer
+        };
+        let slot = self.stream.next_slot();
+        let object = seal(&mut entries, self.deps.cluster, slot, ContentId(Uuid::new_v4()));
+        counter!("yaks_objects_sealed_total", "reason" => reason.label()).increment(1);
+        histogram!("yaks_object_bytes").record(object.bytes.len() as f64);
+        self.stream.begin(entries, object.footer.clone());
+        let store = Arc::clone(&self.deps.store);
+        let push = self.deps.push.clone();
+        self.uploads.spawn(async move {
+            let decision = decide_slot(store, object.clone()).await;
+            if let (SlotDecision::Ours, Some(push)) = (decision, push) {
+                push.push(object_format::slot_key(slot), object.bytes);
+            }
+            (slot.seq, decision)
+        });
+    }
+
+    async fn on_decided(&mut self, (seq, decision): (SlotSeq, SlotDecision)) {
+        for footer in self.stream.decided(seq, decision) {
+            // The watcher takes slots as long as it lives, and it lives until we drop the sender.
+            let _ = self.decided.send(footer).await;
+        }
+        gauge!("yaks_uncommitted_slots").set(self.stream.uncommitted() as f64);
+        self.leave_if_lost();
+    }
+
+    fn on_committed(&mut self, slot: CommittedSlot) {
+        if slot.slot.stream == self.stream.id() {
+            self.stream.committed(slot.slot.seq, &slot.outcomes);
+            gauge!("yaks_uncommitted_slots").set(self.stream.uncommitted() as f64);
+        }
+    }
+
+    /// Once no PUT is under way any more, the row is asked what became of the stream.
+    fn leave_if_lost(&mut self) {
+        let Some(lost) = self.stream.first_lost() else { return };
+        if self.leaving.is_some() || self.stream.uploading() > 0 {
+            return;
+        }
+        warn!(stream.id = %self.stream.id(), slot.seq = %lost, "slot lost, leaving the stream");
+        counter!("yaks_fenced_streams_total").increment(1);
+        let (committer, metastore) = (self.deps.watcher.committer.clone(), self.deps.metastore.clone());
+        let (stream, from) = (self.stream.id(), self.stream.first_uncommitted());
+        self.leaving = Some(tokio::spawn(async move {
+            settle(&committer, &metastore, stream, from, lost).await
+        }));
+    }
+
+    async fn on_settled(&mut self, progress: StreamProgress) {
+        self.leaving = None;
+        let mut durable = Vec::new();
+        for (seq, outcomes) in &progress.outcomes {
+            // A slot below the end is part of the log, and it is ours: a stranger's object would have ended the stream.
+            if progress.end_seq.is_none_or(|end| *seq < end) {
+                durable.extend(self.stream.decided(*seq, SlotDecision::Ours));
+                self.stream.committed(*seq, outcomes);
+            }
+        }
+        if progress.end_seq.is_none() {
+            // The tombstone took a key that merging had freed: the slot is ours, and so may be those behind it.
+            for footer in durable
+                .into_iter()
+                .filter(|footer| footer.slot().seq >= progress.next_seq)
+            {
+                let _ = self.decided.send(footer).await;
+            }
+            self.leave_if_lost();
+            return;
+        }
+        let next = open_stream(&self.deps.metastore, self.deps.node, &self.deps.announce).await;
+        let left = std::mem::replace(&mut self.stream, OpenStream::new(next));
+        self.watcher.abort();
+        (self.decided, self.committed, self.watcher) = watch_stream(&self.deps.watcher, &self.deps.tasks);
+        let lost = left.into_lost();
+        warn!(stream.id = %next, batches = lost.len(), "lost batches are sent again on a new stream");
+        self.buffer.push_front(lost, Instant::now());
+    }
+
+    /// Whether all that was taken in is decided, committed and told.
+    fn is_done(&self, appends: &Receiver<Vec<Entry>>) -> bool {
+        appends.is_empty() && self.buffer.is_empty() && self.leaving.is_none() && self.stream.uncommitted() == 0
+    }
+
+    /// Ends the stream in S3, then in its row, so that the sweep has nothing to do.
+    async fn end(self) {
+        let tombstone = end_stream(Arc::clone(&self.deps.store), self.deps.cluster, self.stream.next_slot()).await;
+        let ended = tokio::time::timeout(
+            Duration::from_secs(2),
+            self.deps.watcher.committer.commit(vec![tombstone.footer]),
+        );
+        match ended.await {
+            Ok(Ok(_)) => info!(stream.id = %self.stream.id(), "stream ended"),
+            Ok(Err(error)) => warn!(%error, "the stream's end is left to the sweep"),
+            Err(_) => warn!("the stream's end is left to the sweep"),
+        }
+    }
+}
+
+fn watch_stream(
+    template: &CommitWatcher,
+    tasks: &Tasks,
+) -> (Sender<commit::SlotFooter>, Receiver<CommittedSlot>, JoinHandle<()>) {
+    let (decided, decided_receiver) = mpsc::channel(UNCOMMITTED_MAX);
+    let (committed_sender, committed) = mpsc::channel(UNCOMMITTED_MAX);
+    let watcher = tasks.spawn_core(
+        "commit watcher",
+        template.clone().run(decided_receiver, committed_sender),
+    );
+    (decided, committed, watcher)
+}
