@@ -19,8 +19,10 @@ pub struct DeadStream {
 }
 
 impl Metastore {
-    /// Dead streams, oldest first, at most `streams_max`. A stream counts only once it is older than the grace period:
-    /// its agent may not have taken its lease yet. Work is proportional to what is open.
+    /// Dead streams, at most `streams_max`. A stream counts only once it is older than the grace period: its agent may
+    /// not have taken its lease yet. Those not swept yet come first and those that have stood still longest come last:
+    /// streams that cannot be ended would otherwise keep the rest from ever being looked at. Work is proportional to
+    /// what is open.
     pub async fn dead_streams(&self, grace_ms: i64, streams_max: i64) -> Result<Vec<DeadStream>, MetastoreError> {
         let statement = "SELECT stream_id, next_seq, \
                     coalesce(swept_seq = next_seq AND swept_at <= now() - make_interval(secs => $1 / 1000.0), false) \
@@ -28,7 +30,7 @@ impl Metastore {
              FROM streams s \
              WHERE end_seq IS NULL AND opened_at <= now() - make_interval(secs => $1 / 1000.0) \
                AND NOT EXISTS (SELECT 1 FROM agents a WHERE a.stream_id = s.stream_id AND a.lease_expires_at > now()) \
-             ORDER BY stream_id LIMIT $2";
+             ORDER BY swept_at DESC NULLS FIRST, stream_id LIMIT $2";
         let rows = sqlx::query(statement)
             .bind(grace_ms as f64)
             .bind(streams_max)
