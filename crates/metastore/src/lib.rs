@@ -27,7 +27,7 @@ pub use log_index::{IndexedRange, PlannedPartition, WantedRange};
 pub use notify::CommitHints;
 pub use partitions::LogEnds;
 pub use pool::Metastore;
-pub use slot_object::{SlotReadError, read_slot_footer};
+pub use slot_object::{SlotReadError, decode_slot_footer, read_slot_footer};
 pub use streams::StreamProgress;
 pub use sweep::DeadStream;
 pub use topics::{NewTopic, TopicCreation, TopicInfo, TopicSettings};

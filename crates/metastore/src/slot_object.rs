@@ -2,7 +2,7 @@
 
 use ::commit::SlotFooter;
 use bytes::Bytes;
-use object_format::{FormatError, TAIL_BYTES_MAX, decode_tail, slot_key, tail_of};
+use object_format::{FormatError, Kind, TAIL_BYTES_MAX, decode_tail, slot_key, tail_of};
 use storage::{GetRange, ObjectStore, StorageError, StorageErrorKind};
 use types::{ClusterId, Slot};
 
@@ -52,8 +52,18 @@ pub async fn read_slot_footer(
         Err(error) if error.kind == StorageErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    decode_slot_footer(cluster, slot, &got.bytes, got.object_bytes).map(Some)
+}
+
+/// The footer at the end of `tail`, the last bytes of an object of `object_bytes` bytes, if it is that of `slot`.
+pub fn decode_slot_footer(
+    cluster: ClusterId,
+    slot: Slot,
+    tail: &[u8],
+    object_bytes: u64,
+) -> Result<SlotFooter, SlotReadError> {
     let unreadable = |error| SlotReadError::Unreadable { slot, error };
-    let footer = decode_tail(&got.bytes, got.object_bytes).map_err(unreadable)?;
+    let footer = decode_tail(tail, object_bytes).map_err(unreadable)?;
     if footer.slot != slot || footer.cluster != cluster {
         return Err(SlotReadError::Misplaced {
             slot,
@@ -61,11 +71,15 @@ pub async fn read_slot_footer(
             cluster: footer.cluster,
         });
     }
+    // Its batches have offsets already; committing it would give them new ones.
+    if footer.kind == Kind::Merged {
+        return Err(unreadable(FormatError::Invalid("a merged object lies in a slot")));
+    }
     // A copy: the slice would keep all of a 256 KiB answer alive while the slot is pending.
-    let tail = Bytes::copy_from_slice(tail_of(&got.bytes).map_err(unreadable)?);
-    Ok(Some(SlotFooter {
+    let tail = Bytes::copy_from_slice(tail_of(tail).map_err(unreadable)?);
+    Ok(SlotFooter {
         footer: footer.into(),
         tail,
-        object_bytes: got.object_bytes,
-    }))
+        object_bytes,
+    })
 }
