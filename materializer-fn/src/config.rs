@@ -1,0 +1,75 @@
+//! The function's settings.
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use metastore::PostgresConfig;
+use storage::S3Config;
+use telemetry::TelemetryConfig;
+
+/// Settings of the function, all of them environment variables.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "yaks-materializer",
+    version,
+    about = "The Lambda function of yaks: gives every batch its offset"
+)]
+pub struct Config {
+    /// Where the offsets are.
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    /// Where the objects are.
+    #[command(flatten)]
+    pub s3: S3Config,
+    /// What is logged.
+    #[command(flatten)]
+    pub telemetry: TelemetryConfig,
+    /// How long, in ms, a stream without a live agent must stand still before the sweep ends it. Must be longer than an
+    /// agent's lease (5000); longer leaves the last records of a killed agent unread for longer, shorter ends streams of
+    /// agents that only slept.
+    #[arg(
+        long = "sweep-grace-ms",
+        env = "YAKS_SWEEP_GRACE_MS",
+        value_name = "YAKS_SWEEP_GRACE_MS",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(i64).range(5_001..=86_400_000)
+    )]
+    pub sweep_grace_ms: i64,
+}
+
+impl Config {
+    /// Reads the environment; ends the process with a message that names the variable if a value is wrong.
+    pub fn from_env() -> Self {
+        let matches = command().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Logs of a function go to CloudWatch, which reads JSON; `YAKS_LOG_FORMAT` may still say otherwise.
+fn command() -> clap::Command {
+    Config::command().mut_arg("log_format", |arg| arg.default_value("json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::LogFormat;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Config, clap::Error> {
+        let matches = command().try_get_matches_from([&["x"], args].concat())?;
+        Config::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn a_function_logs_json_unless_told_otherwise() {
+        assert_eq!(parse(&[]).unwrap().telemetry.log_format, LogFormat::Json);
+        let human = parse(&["--log-format=human"]).unwrap();
+        assert_eq!(human.telemetry.log_format, LogFormat::Human);
+    }
+
+    #[test]
+    fn a_grace_within_the_lease_is_refused_by_the_name_of_its_variable() {
+        assert_eq!(parse(&[]).unwrap().sweep_grace_ms, 10_000);
+        let message = parse(&["--sweep-grace-ms=5000"]).unwrap_err().to_string();
+        assert!(message.contains("YAKS_SWEEP_GRACE_MS"), "{message}");
+    }
+}

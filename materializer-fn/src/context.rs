@@ -1,0 +1,62 @@
+//! What outlives an invocation: the connections. Made once per process; nothing here waits for Postgres before the
+//! first event does.
+
+use std::sync::Arc;
+
+use metastore::{Committer, Metastore, MetastoreError, PostgresConfig};
+use storage::{ObjectStore, S3Config, S3ConfigError, S3Store};
+use tokio::sync::OnceCell;
+
+use crate::Config;
+use crate::limits::{DB_POOL_SIZE_MAX, S3_TIMEOUTS};
+
+/// Connections and settings that every invocation of this process shares.
+#[derive(Debug)]
+pub struct Context {
+    /// Postgres.
+    pub metastore: Metastore,
+    /// S3.
+    pub store: Arc<dyn ObjectStore>,
+    /// How long a dead stream must stand still before the sweep ends it.
+    pub sweep_grace_ms: i64,
+    committer: OnceCell<Committer>,
+}
+
+impl Context {
+    /// Makes the clients; neither S3 nor Postgres is asked anything yet.
+    pub async fn start(config: &Config) -> Result<Self, S3ConfigError> {
+        let metastore = postgres(&config.postgres);
+        let store = s3(&config.s3).await?;
+        Ok(Self::new(metastore, store, config.sweep_grace_ms))
+    }
+
+    /// A context of clients made elsewhere: tests and the simulator bring their own.
+    pub fn new(metastore: Metastore, store: Arc<dyn ObjectStore>, sweep_grace_ms: i64) -> Self {
+        Self {
+            metastore,
+            store,
+            sweep_grace_ms,
+            committer: OnceCell::new(),
+        }
+    }
+
+    /// The committer; the first call asks Postgres for the cluster's id.
+    pub async fn committer(&self) -> Result<&Committer, MetastoreError> {
+        let make = || async {
+            let cluster = self.metastore.cluster_id().await?;
+            Ok(Committer::new(self.metastore.clone(), Arc::clone(&self.store), cluster))
+        };
+        self.committer.get_or_try_init(make).await
+    }
+}
+
+fn postgres(config: &PostgresConfig) -> Metastore {
+    Metastore::new(&PostgresConfig {
+        pool_size: config.pool_size.min(DB_POOL_SIZE_MAX),
+        ..config.clone()
+    })
+}
+
+async fn s3(config: &S3Config) -> Result<Arc<dyn ObjectStore>, S3ConfigError> {
+    Ok(Arc::new(S3Store::with_timeouts(config, S3_TIMEOUTS).await?))
+}

@@ -1,0 +1,31 @@
+//! Every limit of the function, with its source.
+
+use std::time::Duration;
+
+use storage::S3Timeouts;
+
+/// Connections to Postgres. Ours: an invocation commits a few streams at once, and a thousand concurrent invocations are
+/// a thousand times as many connections.
+pub const DB_POOL_SIZE_MAX: u32 = 2;
+
+/// Streams that one invocation commits at a time. Ours: enough to overlap one's S3 with another's Postgres.
+pub const STREAMS_AT_ONCE_MAX: usize = 8;
+
+/// Footers of one stream that are read at a time. Ours: an SQS batch of ten messages in one round.
+pub const FOOTERS_AT_ONCE_MAX: usize = 16;
+
+/// Streams that one sweep looks at; the next ones have their turn in the next pass.
+pub const SWEEP_STREAMS_MAX: i64 = 256;
+
+/// Time kept back from the invocation's deadline, to say what was not done.
+pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
+
+/// Time limit of an invocation that comes without one: the function's own timeout as deployed (10 s), less the margin.
+pub const INVOCATION_TIME_DEFAULT: Duration = Duration::from_millis(9_500);
+
+/// A footer is at most 256 KiB, and the invocation as a whole has 10 s: two tries, then SQS brings it again.
+pub const S3_TIMEOUTS: S3Timeouts = S3Timeouts {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(2),
+    total: Duration::from_secs(4),
+};

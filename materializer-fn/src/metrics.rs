@@ -1,0 +1,21 @@
+//! Every metric of the function. Nobody scrapes a Lambda, so there they go nowhere; in one process with agents (the
+//! simulator, a queue worker) they are counted.
+
+use metrics::counter;
+
+use crate::materialize::Fate;
+
+/// Counts what became of an object that an event told of.
+pub(crate) fn count_object(fate: Fate) {
+    counter!("yaks_materializer_objects_total", "result" => fate.name()).increment(1);
+}
+
+/// Counts an event, or a message of a queue, that made no sense.
+pub(crate) fn count_bad_event() {
+    counter!("yaks_materializer_bad_events_total").increment(1);
+}
+
+/// Counts a dead stream that a sweep looked at.
+pub(crate) fn count_swept(result: &'static str) {
+    counter!("yaks_sweep_streams_total", "result" => result).increment(1);
+}
