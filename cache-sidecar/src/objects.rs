@@ -55,6 +55,14 @@ pub struct Found {
     pub permit: OwnedSemaphorePermit,
 }
 
+/// What is known of an object before its pages are read: its size, and the pages that telling it took.
+struct Start {
+    object_bytes: u64,
+    /// Index of the first of `pages`.
+    index: u64,
+    pages: Vec<PageResult>,
+}
+
 impl Objects {
     /// Opens the cache in front of `store`. Fetches run as tasks of `tasks`: a reader that goes away does not fail
     /// those who wait for the same page.
@@ -77,14 +85,20 @@ impl Objects {
 
     /// The bytes wanted, all of them or an error: an answer that has started can no longer say 502.
     pub async fn read(&self, key: &ObjectKey, wanted: Wanted) -> Result<Found, ObjectError> {
-        let object_bytes = self.size_for(key, wanted).await?;
+        let Start {
+            object_bytes,
+            index,
+            pages,
+        } = self.start(key, wanted).await?;
         let range = wanted.within(object_bytes);
         let range = range.ok_or(ObjectError::RangeNotSatisfiable {
             object_bytes: Some(object_bytes),
         })?;
         let permit = self.admit(range.len()).await?;
         let indexes = self.0.page_bytes.pages_of(range);
-        let pages = self.pages(key, indexes.clone()).await;
+        let mut pages = if index == indexes.start { pages } else { Vec::new() };
+        pages.truncate(indexes.clone().count());
+        pages.extend(self.pages(key, indexes.start + pages.len() as u64..indexes.end).await);
         let cut = |(index, page): (u64, PageResult)| self.piece(index, &page?, range);
         let pieces = indexes.zip(pages).map(cut).collect::<Result<_, _>>()?;
         Ok(Found {
@@ -97,7 +111,7 @@ impl Objects {
 
     /// The object's size.
     pub async fn object_bytes(&self, key: &ObjectKey) -> Result<u64, ObjectError> {
-        self.size_for(key, Wanted::Full).await
+        Ok(self.start(key, Wanted::Full).await?.object_bytes)
     }
 
     /// Takes a whole object that S3 has already, `object_bytes` long; nothing is kept of one that is cut off.
@@ -127,23 +141,36 @@ impl Objects {
         Ok(self.0.cache.close().await?)
     }
 
-    /// The size, which any page tells: if it is not known, the page is read in which the wanted bytes begin, so that
-    /// it is not one request more.
-    async fn size_for(&self, key: &ObjectKey, wanted: Wanted) -> Result<u64, ObjectError> {
+    /// The size, which any page tells: if it is not known, the pages are read with which the wanted bytes begin, so
+    /// that it costs no request of its own.
+    async fn start(&self, key: &ObjectKey, wanted: Wanted) -> Result<Start, ObjectError> {
         if let Some(object_bytes) = self.0.cache.object_bytes(key) {
-            return Ok(object_bytes);
+            return Ok(Start {
+                object_bytes,
+                index: 0,
+                pages: Vec::new(),
+            });
         }
         let first = self.first_run(wanted);
-        let from_start = first.start == 0;
-        let page = self.pages(key, first).await.into_iter().next();
-        match page.unwrap_or(Err(ObjectError::RangeNotSatisfiable { object_bytes: None })) {
-            Ok(page) => Ok(page.object_bytes),
+        let index = first.start;
+        let pages = self.pages(key, first).await;
+        match pages.first() {
+            Some(Ok(page)) => Ok(Start {
+                object_bytes: page.object_bytes,
+                index,
+                pages,
+            }),
             // Only an empty object has no first byte.
-            Err(ObjectError::RangeNotSatisfiable { .. }) if from_start => {
+            Some(Err(ObjectError::RangeNotSatisfiable { .. })) if index == 0 => {
                 self.0.cache.remember_size(key, 0);
-                Ok(0)
+                Ok(Start {
+                    object_bytes: 0,
+                    index,
+                    pages: Vec::new(),
+                })
             }
-            Err(error) => Err(error),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(ObjectError::RangeNotSatisfiable { object_bytes: None }),
         }
     }
 

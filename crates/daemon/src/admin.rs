@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,22 +20,22 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A port that could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({variable}): {source}")]
+#[error("cannot listen on {address} ({variable}): {error}")]
 pub struct ListenError {
     /// The address asked for.
     pub address: SocketAddr,
     /// The setting that names the port.
     pub variable: &'static str,
     /// What the system said.
-    pub source: io::Error,
+    pub error: io::Error,
 }
 
 /// Listens on `address`; `variable` is the setting to blame when that fails.
 pub async fn bind(address: SocketAddr, variable: &'static str) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| ListenError {
+    TcpListener::bind(address).await.map_err(|error| ListenError {
         address,
         variable,
-        source,
+        error,
     })
 }
 
@@ -60,8 +61,17 @@ pub fn health_routes(readiness: Readiness, telemetry: Telemetry) -> Router {
         .route("/metrics", get(metrics))
 }
 
+/// How long a peer may leave what was sent to it unread. A frozen peer would otherwise hold its answer, and what the
+/// answer holds, for as long as its kernel answers probes.
+const SEND_STALL_MS_MAX: u32 = 30_000;
+
 /// Serves `router` on `listener` until `shutdown`, then answers what is in flight and returns.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> io::Result<()> {
+    // Best effort: a socket that refuses an option is about to fail anyway.
+    let listener = listener.tap_io(|socket| {
+        let _ = socket.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, SEND_STALL_MS_MAX);
+    });
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
