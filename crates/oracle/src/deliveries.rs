@@ -14,7 +14,7 @@ use crate::produce::ProduceSummary;
 use crate::record::{RecordId, Target};
 
 /// What all producers have been told so far.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Counters {
     acked: AtomicU64,
     failed: AtomicU64,
@@ -25,6 +25,15 @@ impl Counters {
         ProduceSummary {
             acked: self.acked.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What came after `before` was taken.
+    pub(crate) fn since(&self, before: ProduceSummary) -> ProduceSummary {
+        let now = self.summary();
+        ProduceSummary {
+            acked: now.acked - before.acked,
+            failed: now.failed - before.failed,
         }
     }
 }

@@ -26,12 +26,14 @@ pub use produce::ProduceSummary;
 pub use report::Report;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use rand::Rng;
 
+use crate::deliveries::Counters;
 use crate::ledger::Ledger;
 use crate::record::Target;
 
@@ -63,6 +65,7 @@ pub struct Oracle {
     ledger: Ledger,
     ledger_path: PathBuf,
     next_producer: AtomicU32,
+    counters: Arc<Counters>,
     started: Instant,
 }
 
@@ -83,6 +86,7 @@ impl Oracle {
             ledger,
             ledger_path,
             next_producer: AtomicU32::new(0),
+            counters: Arc::default(),
             started: Instant::now(),
         })
     }
@@ -113,10 +117,16 @@ impl Oracle {
                 targets: &self.targets(),
                 seed: self.seed,
                 first_producer,
+                counters: Arc::clone(&self.counters),
             },
             &self.ledger,
             progress,
         )
+    }
+
+    /// How the records of all calls of `produce` have fared so far; a fault test watches it to strike under load.
+    pub fn so_far(&self) -> ProduceSummary {
+        self.counters.summary()
     }
 
     /// Reads every partition to its end and judges.

@@ -38,11 +38,14 @@ pub(crate) struct Job<'a> {
     pub(crate) targets: &'a [Target],
     pub(crate) seed: u64,
     pub(crate) first_producer: u32,
+    /// Of all calls together.
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Runs all producers to their end.
 pub(crate) fn produce(job: &Job<'_>, ledger: &Ledger, progress: Progress<'_>) -> anyhow::Result<ProduceSummary> {
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::clone(&job.counters);
+    let before = counters.summary();
     let (running, all_done) = channel::<()>();
     std::thread::scope(|scope| {
         let producers: Vec<_> = (0..job.config.producers)
@@ -57,7 +60,7 @@ pub(crate) fn produce(job: &Job<'_>, ledger: &Ledger, progress: Progress<'_>) ->
         drop(running);
         let total = u64::from(job.config.producers) * job.config.records;
         while all_done.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            let ProduceSummary { acked, failed } = counters.summary();
+            let ProduceSummary { acked, failed } = counters.since(before);
             progress(&format!(
                 "producing: {acked} of {total} records acked, {failed} given up"
             ));
@@ -66,7 +69,7 @@ pub(crate) fn produce(job: &Job<'_>, ledger: &Ledger, progress: Progress<'_>) ->
             .into_iter()
             .try_for_each(|producer| producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
-    let summary = counters.summary();
+    let summary = counters.since(before);
     progress(&format!(
         "produced: {} records acked, {} given up",
         summary.acked, summary.failed

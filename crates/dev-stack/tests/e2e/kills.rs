@@ -1,29 +1,30 @@
 //! Agents that are killed, and stacks that are started again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use oracle::Acks;
+use oracle::{Acks, Oracle, OracleConfig};
 
-use crate::kafka::{at_offsets, values};
+use crate::kafka::{PATIENCE, at_offsets, values};
 use crate::running::Running;
 
-/// Times the agents are killed while producers write.
-const KILLS: usize = 3;
+const PRODUCERS: u32 = 10;
+const RECORDS: u64 = 300;
+/// Shares of all records at whose ack an agent is killed.
+const KILLS: [f64; 3] = [0.2, 0.45, 0.7];
 
-fn survives_kills(agents: u16, change: impl FnOnce(&mut oracle::OracleConfig)) {
+fn survives_kills(agents: u16, change: impl FnOnce(&mut OracleConfig)) {
     let stack = Running::start(agents, |_| ());
     let report = stack.oracle_during(
         |config| {
-            config.producers = 10;
-            config.records = 300;
-            // Long enough to be under way at every kill.
-            config.rate = 25;
+            config.producers = PRODUCERS;
+            config.records = RECORDS;
+            // Slow enough that there is always something under way.
+            config.rate = 50;
             change(config);
         },
-        || {
-            for kill in 0..KILLS {
-                std::thread::sleep(Duration::from_secs(2));
-                let agent = kill % usize::from(agents);
+        |oracle| {
+            for (agent, share) in (0..usize::from(agents)).cycle().zip(KILLS) {
+                wait_until_acked(oracle, (share * (u64::from(PRODUCERS) * RECORDS) as f64) as u64);
                 stack.kill_agent(agent);
                 stack.start_agent(agent);
             }
@@ -31,6 +32,15 @@ fn survives_kills(agents: u16, change: impl FnOnce(&mut oracle::OracleConfig)) {
     );
     assert!(report.passed(), "{report}");
     assert_eq!(report.totals.failed, 0, "{report}");
+}
+
+/// Waits for the load to be where the test wants to strike.
+fn wait_until_acked(oracle: &Oracle, records: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while oracle.so_far().acked < records {
+        assert!(Instant::now() < deadline, "the load stands at {:?}", oracle.so_far());
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
 }
 
 #[test]

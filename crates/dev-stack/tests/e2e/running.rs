@@ -109,11 +109,15 @@ impl Running {
 
     /// A run of the oracle as the README shows it, with changes.
     pub(crate) fn oracle(&self, change: impl FnOnce(&mut OracleConfig)) -> Report {
-        self.oracle_during(change, || ())
+        self.oracle_during(change, |_| ())
     }
 
     /// The same; `meanwhile` runs while the producers write.
-    pub(crate) fn oracle_during(&self, change: impl FnOnce(&mut OracleConfig), meanwhile: impl FnOnce()) -> Report {
+    pub(crate) fn oracle_during(
+        &self,
+        change: impl FnOnce(&mut OracleConfig),
+        meanwhile: impl FnOnce(&Oracle),
+    ) -> Report {
         let mut config = OracleConfig {
             brokers: self.brokers(),
             consume_timeout: Duration::from_secs(60),
@@ -125,7 +129,7 @@ impl Running {
         oracle.create_topics().unwrap();
         std::thread::scope(|scope| {
             let producers = scope.spawn(|| oracle.produce(&|_| ()));
-            meanwhile();
+            meanwhile(&oracle);
             producers.join().unwrap().unwrap();
         });
         oracle.verify(&|_| ()).unwrap()
