@@ -26,6 +26,10 @@ const RENEWAL_PAUSE: Duration = Duration::from_millis(25);
 /// How long those who wait for a renewal are kept waiting.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// After Postgres was away every lease has run out, until its agent has renewed it: so long the agents known before are
+/// still taken for alive, or all clients would be sent to whoever renews first.
+const RETURN_GRACE: Duration = Duration::from_secs(3);
+
 /// Most who may wait for a renewal; the next one waits to be let in.
 const WAITING_MAX: usize = 1024;
 
@@ -39,10 +43,8 @@ pub struct ClusterSnapshot {
 
 impl ClusterSnapshot {
     fn new(topics: Vec<Topic>, mut agents: Vec<LiveAgent>, own: &LiveAgent) -> Self {
-        // We are alive even when the lease is being renewed just now, as all are after Postgres was away.
-        if !agents.iter().any(|agent| agent.node_id == own.node_id) {
-            agents.push(own.clone());
-        }
+        // We are alive even while our lease is being renewed.
+        add_missing(&mut agents, std::slice::from_ref(own));
         let topics: Vec<Arc<Topic>> = topics.into_iter().map(Arc::new).collect();
         Self {
             by_name: topics
@@ -94,6 +96,8 @@ pub struct ViewRenewal {
     own: watch::Receiver<LiveAgent>,
     snapshot: watch::Sender<Arc<ClusterSnapshot>>,
     asked: mpsc::Receiver<Waiting>,
+    /// When Postgres last failed us.
+    failed_at: Option<Instant>,
 }
 
 impl ClusterView {
@@ -107,6 +111,7 @@ impl ClusterView {
         let (sender, snapshot) = watch::channel(Arc::new(first));
         let (asking, asked) = mpsc::channel(WAITING_MAX);
         let renewal = ViewRenewal {
+            failed_at: None,
             metastore,
             own: own.clone(),
             snapshot: sender,
@@ -202,15 +207,35 @@ impl ViewRenewal {
         }
     }
 
-    async fn renew(&self) -> Renewed {
+    async fn renew(&mut self) -> Renewed {
         let late = |_| MetastoreError::Unavailable("no answer in time".to_owned());
-        let snapshot = Arc::new(
-            timeout(RENEWAL_TIMEOUT, read(&self.metastore, &self.own))
-                .await
-                .map_err(late)??,
-        );
+        let read = timeout(RENEWAL_TIMEOUT, read(&self.metastore, &self.own)).await;
+        let mut snapshot = match read.map_err(late).flatten() {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                self.failed_at = Some(Instant::now());
+                return Err(error);
+            }
+        };
+        let since_failure = self.failed_at.map(|at| at.elapsed());
+        keep_known(&mut snapshot.agents, &self.snapshot.borrow().agents, since_failure);
+        let snapshot = Arc::new(snapshot);
         self.snapshot.send_replace(Arc::clone(&snapshot));
         Ok(snapshot)
+    }
+}
+
+fn keep_known(agents: &mut Vec<LiveAgent>, known: &[LiveAgent], since_failure: Option<Duration>) {
+    if since_failure.is_some_and(|since| since < RETURN_GRACE) {
+        add_missing(agents, known);
+    }
+}
+
+fn add_missing(agents: &mut Vec<LiveAgent>, others: &[LiveAgent]) {
+    for other in others {
+        if !agents.iter().any(|agent| agent.node_id == other.node_id) {
+            agents.push(other.clone());
+        }
     }
 }
 
@@ -228,4 +253,43 @@ fn report(reachable: &mut bool, error: Option<&MetastoreError>) {
         Some(_) | None => {}
     }
     *reachable = error.is_none();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agents(node_ids: &[i32]) -> Vec<LiveAgent> {
+        let agent = |node_id: &i32| LiveAgent {
+            node_id: NodeId(*node_id),
+            host: format!("host-{node_id}"),
+            port: 9092,
+            rack: String::new(),
+            cache_url: String::new(),
+        };
+        node_ids.iter().map(agent).collect()
+    }
+
+    fn kept(fresh: &[i32], known: &[i32], since_failure: Option<Duration>) -> usize {
+        let mut fresh = agents(fresh);
+        keep_known(&mut fresh, &agents(known), since_failure);
+        fresh.len()
+    }
+
+    #[test]
+    fn agents_known_before_an_outage_are_kept_until_they_had_time_to_renew_their_leases() {
+        assert_eq!(kept(&[1], &[1, 2, 3], Some(Duration::ZERO)), 3);
+        assert_eq!(kept(&[1], &[1, 2, 3], Some(RETURN_GRACE)), 1);
+        assert_eq!(kept(&[1], &[1, 2, 3], None), 1);
+    }
+
+    #[test]
+    fn an_agent_always_knows_of_itself() {
+        let own = agents(&[7]).remove(0);
+        assert_eq!(
+            ClusterSnapshot::new(vec![], vec![], &own).agents(),
+            std::slice::from_ref(&own)
+        );
+        assert_eq!(ClusterSnapshot::new(vec![], agents(&[6, 7]), &own).agents().len(), 2);
+    }
 }

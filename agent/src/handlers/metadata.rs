@@ -36,6 +36,9 @@ const NULLABLE_NAME_SINCE: i16 = 12;
 /// How long a client that asks for all topics waits for an up-to-date list before it gets the one we have.
 const ALL_TOPICS_WAIT: Duration = Duration::from_millis(500);
 
+/// Most topics that one question creates; the others are there to be asked for again.
+const AUTO_CREATED_MAX: usize = 1000;
+
 /// Bits of `AclOperation.code()`: read, write, create, delete, alter, describe, describe configs, alter configs.
 const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 /// Likewise: create, alter, describe, cluster action, describe configs, alter configs, idempotent write.
@@ -158,6 +161,7 @@ async fn create_missing(broker: &Broker, answers: &mut [(Wanted, Found)]) {
             Wanted::Name(name) if found.is_err() => Some((new_topic(broker, name), found)),
             Wanted::Name(_) | Wanted::Id(_) | Wanted::Illegal(_) => None,
         })
+        .take(AUTO_CREATED_MAX)
         .unzip();
     if new.is_empty() {
         return;
