@@ -163,10 +163,8 @@ impl Committer {
             let first = ours.iter().map(|s| s.slot().seq).chain(kept).min();
             let Some(first) = first else { continue };
             let found = self.close_hole(stream, state.next_seq, first).await?;
-            if found.is_empty()
-                && first > state.next_seq
-                && !self.gate_moved_past(state.next_seq, stream, &ours).await?
-            {
+            let waits = found.is_empty() && first > state.next_seq;
+            if waits && self.keep_pending(stream, state.next_seq, &ours).await? {
                 continue;
             }
             let pending = self
@@ -205,21 +203,19 @@ impl Committer {
         Ok(footers)
     }
 
-    /// Keeps `ours` as pending behind a free slot. Returns true when the gate has moved meanwhile: whoever moved it may
-    /// have looked for pending slots before ours were there, so we must go on ourselves.
-    async fn gate_moved_past(
+    /// Keeps `ours` as pending behind the free slot at `gate`; false when the gate has moved meanwhile, and we must go
+    /// on ourselves.
+    async fn keep_pending(
         &self,
-        gate: SlotSeq,
         stream: StreamId,
+        gate: SlotSeq,
         ours: &[&SlotFooter],
     ) -> Result<bool, MetastoreError> {
         if ours.is_empty() {
-            return Ok(false);
+            return Ok(true);
         }
         let ours: Vec<SlotFooter> = ours.iter().map(|slot| (*slot).clone()).collect();
-        self.metastore.keep_pending(&ours).await?;
-        let now = self.metastore.stream_progress(stream, gate, 0).await?;
-        Ok(now.is_some_and(|progress| progress.next_seq > gate && progress.end_seq.is_none()))
+        self.metastore.keep_pending(stream, gate, &ours).await
     }
 }
 

@@ -3,7 +3,7 @@
 use ::commit::{BatchOutcome, SlotFooter, decode_outcomes};
 use bytes::Bytes;
 use object_format::decode_footer;
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 use types::{NodeId, Slot, SlotSeq, StreamId};
 
 use crate::{Metastore, MetastoreError};
@@ -84,23 +84,28 @@ impl Metastore {
             .collect()
     }
 
-    /// Keeps the footer of a slot whose predecessors are missing.
-    pub(crate) async fn keep_pending(&self, slots: &[SlotFooter]) -> Result<(), MetastoreError> {
-        let statement = "INSERT INTO pending_slots (stream_id, seq, object_bytes, footer) \
-             SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[]) ON CONFLICT DO NOTHING";
-        sqlx::query(statement)
-            .bind(slots.iter().map(|slot| slot.slot().stream.0).collect::<Vec<_>>())
-            .bind(slots.iter().map(|slot| to_sql(slot.slot().seq)).collect::<Vec<_>>())
-            .bind(
-                slots
-                    .iter()
-                    .map(|slot| slot.object_bytes.cast_signed())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(slots.iter().map(|slot| slot.tail.to_vec()).collect::<Vec<_>>())
-            .execute(&self.pool)
+    /// Keeps the footers of slots of `stream` behind a missing one at `gate`. False, and nothing is kept, when the gate
+    /// stands there no more: whoever moved it looked for pending slots before these were there.
+    pub(crate) async fn keep_pending(
+        &self,
+        stream: StreamId,
+        gate: SlotSeq,
+        slots: &[SlotFooter],
+    ) -> Result<bool, MetastoreError> {
+        let mut transaction = self.pool.begin().await?;
+        // A commit of this stream is waited for here, and the next one waits for us and then sees what we kept. Without
+        // the lock each could miss the other, and the slots would wait for the stream's next event.
+        let found: Option<i64> = sqlx::query_scalar("SELECT next_seq FROM streams WHERE stream_id = $1 FOR SHARE")
+            .bind(stream.0)
+            .fetch_optional(&mut *transaction)
             .await?;
-        Ok(())
+        if found.map(from_sql) != Some(gate) {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        insert_pending(&mut transaction, slots).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Outcomes of one committed slot; `None` when it is not committed.
@@ -113,6 +118,20 @@ impl Metastore {
             .await?;
         row.map(|row| outcomes(row.try_get("outcomes")?)).transpose()
     }
+}
+
+async fn insert_pending(connection: &mut PgConnection, slots: &[SlotFooter]) -> Result<(), MetastoreError> {
+    let statement = "INSERT INTO pending_slots (stream_id, seq, object_bytes, footer) \
+         SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[]) ON CONFLICT DO NOTHING";
+    let object_bytes = slots.iter().map(|slot| slot.object_bytes.cast_signed());
+    sqlx::query(statement)
+        .bind(slots.iter().map(|slot| slot.slot().stream.0).collect::<Vec<_>>())
+        .bind(slots.iter().map(|slot| to_sql(slot.slot().seq)).collect::<Vec<_>>())
+        .bind(object_bytes.collect::<Vec<_>>())
+        .bind(slots.iter().map(|slot| slot.tail.to_vec()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 fn pending_footer(tail: Bytes, object_bytes: u64) -> Result<SlotFooter, MetastoreError> {
