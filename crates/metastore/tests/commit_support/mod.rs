@@ -108,6 +108,19 @@ impl Cluster {
         }
     }
 
+    /// Of the database, for a connection beside those of the metastore.
+    pub(crate) fn url(&self) -> String {
+        let PostgresConfig {
+            host,
+            port,
+            user,
+            password,
+            name,
+            ..
+        } = &self.postgres;
+        format!("postgres://{user}:{}@{host}:{port}/{name}", password.reveal())
+    }
+
     pub(crate) async fn topic(&self, name: &str, partition_count: i32) -> TopicInfo {
         let new = NewTopic {
             name: TopicName::new(name).expect("a legal name"),
