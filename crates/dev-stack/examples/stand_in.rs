@@ -40,12 +40,6 @@ async fn run() -> Result<()> {
         .and_then(|name| name.to_str())
         .context("no name")?
         .to_owned();
-    // The tests look for this in the logs.
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .init();
     tracing::info!("{name} runs as process {}", std::process::id());
     if std::env::var("STAND_IN_FAIL").is_ok_and(|failing| failing == name) {
         bail!("{name} was told to fail");

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use private_postgres::leash::{Leash, LeashedChild, describe};
 
 /// How many lines of a log tell why a part ended.
-const TAIL_LINES: usize = 20;
+const TAIL_LINES: usize = 50;
 
 /// What to start.
 #[derive(Clone, Debug)]

@@ -52,7 +52,7 @@ pub struct Stack {
     agents: Mutex<Vec<Option<Part>>>,
     sidecars: Mutex<Vec<Option<Part>>>,
     _tasks: JoinSet<()>,
-    function: Arc<Function>,
+    function: OwnFunction,
     queue: Arc<EventQueue>,
     s3: S3Server,
     postgres: PrivatePostgres,
@@ -97,20 +97,23 @@ impl Stack {
             "s3",
             &format!("{}/{BUCKET} (access key {S3_KEY}, secret key {S3_KEY})", s3.endpoint()),
         );
-        let function = Function::new(function_config(&config, &data_dir, &shared_env), Arc::clone(&clock));
+        let function = OwnFunction(Function::new(
+            function_config(&config, &data_dir, &shared_env),
+            Arc::clone(&clock),
+        ));
         let mut tasks = JoinSet::new();
         let api = DevApi {
-            function: Arc::clone(&function),
+            function: Arc::clone(&function.0),
             queue: Arc::clone(&queue),
             s3: Arc::clone(s3.stats()),
         };
         dev_api::serve(api, config.dev_port, &mut tasks).await?;
-        function.start().await?;
+        function.0.start().await?;
         report(
             "function",
             &format!("http://127.0.0.1:{}/2015-03-31/functions/{FUNCTION}", config.dev_port),
         );
-        spawn_deliveries(&config, &queue, &function, &clock, &mut tasks);
+        spawn_deliveries(&config, &queue, &function.0, &clock, &mut tasks);
 
         let stack = Self {
             agents: Mutex::new((0..agents).map(|_| None).collect()),
@@ -213,12 +216,12 @@ impl Stack {
 
     /// Stops the function; deliveries wait in the queue, sweeps are left out.
     pub async fn stop_function(&self) {
-        self.function.stop().await;
+        self.function.0.stop().await;
     }
 
     /// Starts the function again.
     pub async fn start_function(&self) -> Result<()> {
-        self.function.start().await
+        self.function.0.start().await
     }
 
     /// Keeps events in the queue, or lets them go.
@@ -234,7 +237,7 @@ impl Stack {
 
     /// The function, to invoke it.
     pub fn function(&self) -> &Arc<Function> {
-        &self.function
+        &self.function.0
     }
 
     /// The embedded S3, with its counters.
@@ -304,14 +307,14 @@ impl Stack {
                 }
             }
         }
-        let (part, how, log_file) = self.function.deaths().await.into_iter().next()?;
+        let (part, how, log_file) = self.function.0.deaths().await.into_iter().next()?;
         Some(death(&part, how, log_file))
     }
 
     /// Stops everything in order: agents with time to finish, then what they use.
     pub async fn stop(self, report: Report<'_>) {
         stop_all(&self.agents, report).await;
-        self.function.stop().await;
+        self.function.0.stop().await;
         report("function", "stopped");
         stop_all(&self.sidecars, report).await;
         let Self { s3, postgres, .. } = self;
@@ -327,6 +330,16 @@ impl Stack {
                 "did not stop in order"
             },
         );
+    }
+}
+
+/// Ends the function's processes with the stack, whoever else still holds the function.
+#[derive(Debug)]
+struct OwnFunction(Arc<Function>);
+
+impl Drop for OwnFunction {
+    fn drop(&mut self) {
+        self.0.kill();
     }
 }
 

@@ -197,8 +197,17 @@ async fn a_taken_port_is_found_before_anything_starts() {
     assert!(!place.data().exists());
 }
 
+/// A running `yaks-dev`; killed when a test fails before it ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
 /// The program that `make up` runs, on free ports.
-fn yaks_dev(place: &Place) -> Child {
+fn yaks_dev(place: &Place) -> Running {
     let ports = place.config(1);
     let child = Command::new(env!("CARGO_BIN_EXE_yaks-dev"))
         .env("YAKS_DEV_DATA_DIR", place.data())
@@ -212,10 +221,12 @@ fn yaks_dev(place: &Place) -> Child {
         .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
+    let mut running = Running(child);
     eventually("make up is ready", || {
+        assert_eq!(running.0.try_wait().unwrap(), None, "make up ended");
         fs::read_to_string(place.0.join("out")).unwrap().contains("kcat -C")
     });
-    child
+    running
 }
 
 #[test]
@@ -225,10 +236,10 @@ fn ctrl_c_stops_all_with_success_and_the_next_start_finds_the_data() {
         let mut child = yaks_dev(&place);
         let pids = place.pids();
         Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
+            .args(["-INT", &child.0.id().to_string()])
             .status()
             .unwrap();
-        assert!(child.wait().unwrap().success());
+        assert!(child.0.wait().unwrap().success());
         assert!(pids.iter().all(|pid| !runs(*pid)));
         assert!(place.data().join("postgres/PG_VERSION").exists());
     }
@@ -239,16 +250,16 @@ fn nothing_outlives_a_supervisor_that_is_killed_and_the_next_one_starts() {
     let place = Place::new();
     let mut child = yaks_dev(&place);
     let pids = place.pids();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
     // At once: the next start has to wait for Postgres to be gone.
     let mut next = yaks_dev(&place);
     eventually("a part still runs", || pids.iter().all(|pid| !runs(*pid)));
     Command::new("kill")
-        .args(["-TERM", &next.id().to_string()])
+        .args(["-TERM", &next.0.id().to_string()])
         .status()
         .unwrap();
-    assert!(next.wait().unwrap().success());
+    assert!(next.0.wait().unwrap().success());
 }
 
 #[test]
@@ -264,7 +275,7 @@ fn a_part_that_dies_ends_the_run_with_failure() {
         .1
         .trim();
     Command::new("kill").args(["-9", sidecar]).status().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(child.0.wait().unwrap().code(), Some(1));
     assert!(pids.iter().all(|pid| !runs(*pid)));
 }
 

@@ -110,6 +110,17 @@ impl Function {
         }
     }
 
+    /// Kills the instances at once, as a last resort: whoever drops the stack may not be able to wait.
+    pub fn kill(&self) {
+        self.running.send_replace(false);
+        // Held only while it is started or stopped, which whoever calls this has given up.
+        if let Ok(mut instances) = self.instances.try_lock() {
+            for instance in instances.drain(..) {
+                instance.kill();
+            }
+        }
+    }
+
     /// Waits until the function runs.
     pub async fn running(&self) {
         // The sender is ours: it cannot be gone.

@@ -172,6 +172,16 @@ impl Instance {
     }
 }
 
+impl Instance {
+    pub(super) fn kill(&self) {
+        self.stopped.send_replace(true);
+        // Dropping a part kills it.
+        *lock(&self.process) = None;
+        self.serving.abort();
+        self.fail_current("it was killed");
+    }
+}
+
 impl Drop for Instance {
     fn drop(&mut self) {
         self.serving.abort();
