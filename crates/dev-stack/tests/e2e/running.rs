@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dev_stack::config::StackConfig;
 use dev_stack::events::EventFaults;
 use dev_stack::stack::Stack;
 use oracle::{Oracle, OracleConfig, Report};
+use rustix::process::{Pid, Signal};
 use tokio::runtime::Runtime;
 
-use crate::kafka::Kafka;
+use crate::kafka::{Kafka, PATIENCE};
 
 /// A running stack; dropping it stops it in order and removes its data.
 pub(crate) struct Running {
@@ -107,6 +108,32 @@ impl Running {
         self.runtime.block_on(self.stack().start_agent(n)).unwrap();
     }
 
+    /// Sends a signal to agent `n`, which knows nothing of it with SIGSTOP and SIGCONT.
+    pub(crate) fn signal_agent(&self, n: usize, signal: Signal) {
+        let pid = self.runtime.block_on(self.stack().agent_pid(n)).unwrap();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, and the wait for an orderly end.
+    pub(crate) fn stop_agent(&self, n: usize) {
+        self.runtime.block_on(self.stack().stop_agent(n)).unwrap();
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_sidecar(&self, n: usize) {
+        self.runtime.block_on(self.stack().kill_sidecar(n));
+    }
+
+    /// Waits until some part has logged a line that contains `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !logs(&self.stack().log_dir()).iter().any(|(_, log)| log.contains(text)) {
+            assert!(Instant::now() < deadline, "nobody logged '{text}'");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
     /// A run of the oracle as the README shows it, with changes.
     pub(crate) fn oracle(&self, change: impl FnOnce(&mut OracleConfig)) -> Report {
         self.oracle_during(change, |_| ())
@@ -150,15 +177,22 @@ impl Drop for Running {
 /// A failed test's stack is gone with its data: what its parts said last stays in the output.
 #[expect(clippy::print_stderr, reason = "this is the output of a test that failed")]
 fn show_logs(log_dir: &Path) {
-    for entry in std::fs::read_dir(log_dir).into_iter().flatten().flatten() {
-        let log = std::fs::read_to_string(entry.path()).unwrap_or_default();
+    for (path, log) in logs(log_dir) {
         let lines: Vec<&str> = log.lines().collect();
-        eprintln!(
-            "--- {}\n{}",
-            entry.path().display(),
-            lines[lines.len().saturating_sub(30)..].join("\n")
-        );
+        let last = &lines[lines.len().saturating_sub(30)..];
+        eprintln!("--- {}\n{}", path.display(), last.join("\n"));
     }
+}
+
+fn logs(log_dir: &Path) -> Vec<(PathBuf, String)> {
+    let files = std::fs::read_dir(log_dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    files
+        .map(|path| (path.clone(), std::fs::read_to_string(path).unwrap_or_default()))
+        .collect()
 }
 
 /// The programs that cargo built beside this test; `make test` builds them first.
