@@ -14,17 +14,30 @@ async fn main() -> ExitCode {
     match start(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            report(&error);
             ExitCode::FAILURE
         }
     }
 }
 
+/// Says why the process ends; in plain text when it ended before there was a log.
+#[expect(clippy::print_stderr, reason = "there may be no log to write to")]
+fn report(error: &anyhow::Error) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!("{error:#}");
+    } else {
+        eprintln!("yaks-agent: {error:#}");
+    }
+}
+
 async fn start(config: Config) -> anyhow::Result<()> {
-    config.validate().map_err(anyhow::Error::msg)?;
+    // First of all: an error that nobody sees helps nobody.
     let telemetry = telemetry::init(&config.telemetry, "yaks-agent")?;
     match config.command {
         Some(Command::Migrate) => migrate(&config).await,
-        None => run(config, telemetry, daemon::token_on_signal()?).await,
+        None => {
+            config.validate().map_err(anyhow::Error::msg)?;
+            run(config, telemetry, daemon::token_on_signal()?).await
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
+
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 
 use crate::{MetastoreError, PostgresConfig, SslMode};
@@ -40,9 +41,13 @@ impl Metastore {
         }
     }
 
-    /// Whether Postgres answers.
+    /// Whether Postgres answers; for the start, on a connection of its own: the pool would try again and again until its
+    /// time is over, and then not say why.
     pub async fn ping(&self) -> Result<(), MetastoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        let options = self.pool.connect_options();
+        let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
+        let connection = connected.map_err(|_| MetastoreError::Unavailable("no answer within 5 s".to_owned()))??;
+        connection.close().await?;
         Ok(())
     }
 
