@@ -28,7 +28,10 @@ pub fn ready(stack: &Stack) {
     println!("\nready; logs are in {}\n", stack.log_dir().display());
     println!("  produce:  echo hello | kcat -P -b {broker} -t demo");
     println!("  consume:  kcat -C -b {broker} -t demo -o beginning -e");
-    println!("  check:    make oracle");
+    match broker.as_str() {
+        "localhost:9092" => println!("  check:    make oracle"),
+        other => println!("  check:    make oracle BROKERS={other}"),
+    }
     println!(
         "\nCtrl-C stops everything; the data stay in {}",
         stack.config().data_dir.display()

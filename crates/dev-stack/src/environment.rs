@@ -16,6 +16,9 @@ pub(crate) const S3_KEY: &str = "test";
 /// The function's name at the Invoke API.
 pub(crate) const FUNCTION: &str = "yaks-materializer";
 
+/// Small enough for a laptop, large enough to be used.
+const CACHE_DISK_MB: u32 = 256;
+
 pub(crate) type Variables = Vec<(String, String)>;
 
 /// Where S3 and Postgres are: for every part.
@@ -78,6 +81,10 @@ pub(crate) fn sidecar(config: &StackConfig, cache_dir: &Path, n: usize, ports: A
         ("YAKS_CACHE_PORT", ports.sidecar.to_string()),
         ("YAKS_CACHE_DISK_DIR", disk.to_string_lossy().into_owned()),
     ]);
+    if std::env::var_os("YAKS_CACHE_DISK_MB").is_none() {
+        // Off by default, but a stack should run all of what is deployed.
+        variables.push(("YAKS_CACHE_DISK_MB".to_owned(), CACHE_DISK_MB.to_string()));
+    }
     variables.extend(config.sidecar_env.iter().cloned());
     variables
 }
