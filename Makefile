@@ -12,7 +12,7 @@ binaries := $(target_dir)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 deployables := -p agent -p materializer-fn -p cache-sidecar
 
 .DEFAULT_GOAL := help
-.PHONY: help up build test lint fmt fmt-check clippy doc deny shellcheck oracle deps clean-data
+.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle deps clean-data
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ clippy: ## Lints, warnings denied
 
 doc: ## Build the documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+docs: ## Write the generated tables of the documents anew
+	YAKS_UPDATE_DOCS=1 $(CARGO) test -p agent -p materializer-fn -p cache-sidecar --test documents
 
 deny: ## Licences, bans and sources of dependencies, with cargo-deny if it is there
 	@if command -v cargo-deny >/dev/null 2>&1; then \

@@ -1,0 +1,32 @@
+//! The tables in the documents are what the code says.
+
+use std::fmt::Write as _;
+
+use agent::config::Config;
+use agent::dispatch::APIS;
+use clap::CommandFactory;
+use generated_docs::{check, settings_table};
+
+#[test]
+fn the_readme_lists_every_setting_of_the_agent() {
+    check("README.md", "settings:agent", &settings_table(&Config::command()));
+}
+
+#[test]
+fn the_readme_lists_every_api_that_is_served() {
+    let mut table = String::from("| API | versions |\n| --- | --- |\n");
+    for api in APIS {
+        write!(table, "| {} | {} to {}", api.name, api.served_min, api.advertised.max).unwrap();
+        if api.served_min > api.advertised.min {
+            write!(
+                table,
+                " ({} to {} are advertised and refused)",
+                api.advertised.min,
+                api.served_min - 1
+            )
+            .unwrap();
+        }
+        table.push_str(" |\n");
+    }
+    check("README.md", "apis", &table);
+}
