@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
+use kafka_protocol::messages::ApiKey;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
@@ -18,6 +19,12 @@ pub use permits::{BytePermit, BytePermits};
 
 /// API key, version and correlation id: less than this is no request of any API.
 const HEADER_BYTES_MIN: usize = 8;
+
+/// Bytes of the API key at the frame's start.
+const KEY_BYTES: usize = 2;
+
+/// Produce's API key; the one request that has to do without the reserve.
+const PRODUCE: [u8; KEY_BYTES] = (ApiKey::Produce as i16).to_be_bytes();
 
 /// Memory taken for a frame before its first byte has arrived.
 const FIRST_CHUNK_BYTES: usize = 1024 * 1024;
@@ -88,11 +95,14 @@ pub async fn read_frame<R: AsyncRead + Unpin>(
         return Ok(None);
     };
     let length = checked_length(prefix, limits.frame_bytes_max)?;
-    let permit = permits.acquire(length).await;
+    let mut key = [0; KEY_BYTES];
+    in_time(limits.stall, reader.read_exact(&mut key)).await?;
+    let permit = match key {
+        PRODUCE => permits.acquire(length).await,
+        _ => permits.acquire_or_reserve(length).await,
+    };
     let time_max = limits.stall + Duration::from_secs(length as u64 / FRAME_BYTES_PER_S_MIN);
-    let bytes = timeout(time_max, read_body(reader, length))
-        .await
-        .map_err(|_| FrameError::Stalled(time_max))??;
+    let bytes = in_time(time_max, read_body(reader, key, length)).await?;
     Ok(Some(Frame { bytes, permit }))
 }
 
@@ -107,10 +117,13 @@ async fn read_prefix<R: AsyncRead + Unpin>(
     if read == 0 {
         return Ok(None);
     }
-    timeout(limits.stall, reader.read_exact(&mut prefix[read..]))
-        .await
-        .map_err(|_| FrameError::Stalled(limits.stall))??;
+    in_time(limits.stall, reader.read_exact(&mut prefix[read..])).await?;
     Ok(Some(prefix))
+}
+
+async fn in_time<T>(time_max: Duration, read: impl Future<Output = io::Result<T>>) -> Result<T, FrameError> {
+    let read = timeout(time_max, read).await;
+    Ok(read.map_err(|_| FrameError::Stalled(time_max))??)
 }
 
 fn checked_length(prefix: [u8; 4], frame_bytes_max: usize) -> Result<usize, FrameError> {
@@ -144,15 +157,16 @@ fn foreign_protocol(prefix: [u8; 4]) -> Option<&'static str> {
 }
 
 /// Grows by doubling as bytes arrive, so a client that announces 100 MiB and sends five bytes costs one chunk.
-async fn read_body<R: AsyncRead + Unpin>(reader: &mut R, length: usize) -> Result<Bytes, FrameError> {
+async fn read_body<R: AsyncRead + Unpin>(reader: &mut R, key: [u8; KEY_BYTES], length: usize) -> io::Result<Bytes> {
     let mut body = Vec::with_capacity(length.min(FIRST_CHUNK_BYTES));
+    body.extend_from_slice(&key);
     while body.len() < length {
         if body.len() == body.capacity() {
             body.reserve_exact((length - body.len()).min(body.len()));
         }
         let room = body.capacity().min(length) - body.len();
         if reader.read_buf(&mut (&mut body).limit(room)).await? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
     Ok(Bytes::from(body))

@@ -4,11 +4,18 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// What requests other than Produce can have when produced data hold the whole pool.
+const RESERVE_BYTES: usize = 16 * 1024 * 1024;
+
 /// The pool from which every request takes its bytes before its body is read. When the pool is empty nobody is
 /// read from, and back pressure reaches the sockets. First come, first served: a large frame is not starved by small ones.
+///
+/// Produced data hold their bytes for as long as S3 is slow. So that Metadata, fetches and heartbeats go on meanwhile, a
+/// reserve beside the pool is kept from Produce.
 #[derive(Clone, Debug)]
 pub struct BytePermits {
     pool: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
     bytes_max: usize,
 }
 
@@ -25,6 +32,7 @@ impl BytePermits {
         let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
         Self {
             pool: Arc::new(Semaphore::new(bytes_max)),
+            reserve: Arc::new(Semaphore::new(RESERVE_BYTES)),
             bytes_max,
         }
     }
@@ -42,11 +50,28 @@ impl BytePermits {
     /// Waits for `bytes` of the pool. More than the pool holds is cut to the whole pool, so that it never waits for ever.
     /// Safe to cancel: a cancelled wait holds nothing.
     pub async fn acquire(&self, bytes: usize) -> Arc<BytePermit> {
-        let wanted = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX);
-        let pool = Arc::clone(&self.pool);
-        let permit = pool.acquire_many_owned(wanted).await.expect("the pool is never closed");
-        Arc::new(BytePermit { permit })
+        take(&self.pool, bytes.min(self.bytes_max)).await
     }
+
+    /// The same for what is no produced data: out of the reserve when the pool is empty. Safe to cancel likewise.
+    pub async fn acquire_or_reserve(&self, bytes: usize) -> Arc<BytePermit> {
+        if bytes > RESERVE_BYTES {
+            return self.acquire(bytes).await;
+        }
+        tokio::select! {
+            biased;
+            permit = self.acquire(bytes) => permit,
+            permit = take(&self.reserve, bytes) => permit,
+        }
+    }
+}
+
+async fn take(pool: &Arc<Semaphore>, bytes: usize) -> Arc<BytePermit> {
+    let wanted = u32::try_from(bytes).unwrap_or(u32::MAX);
+    let permit = Arc::clone(pool).acquire_many_owned(wanted).await;
+    Arc::new(BytePermit {
+        permit: permit.expect("the pools are never closed"),
+    })
 }
 
 impl BytePermit {
@@ -72,5 +97,21 @@ mod tests {
         assert!(permits.acquire(31).now_or_never().is_none());
         drop(held_by_the_buffer);
         assert_eq!(permits.bytes_free(), 100);
+    }
+
+    #[test]
+    fn what_is_no_produced_data_goes_on_when_they_hold_the_pool() {
+        let permits = BytePermits::new(100);
+        let produced = permits.acquire(100).now_or_never().expect("the pool is free");
+        assert!(permits.acquire(1).now_or_never().is_none());
+        let metadata = permits.acquire_or_reserve(50).now_or_never();
+        assert_eq!(metadata.expect("the reserve is free").bytes(), 50);
+        drop(produced);
+        let fetch = permits.acquire_or_reserve(60).now_or_never();
+        assert_eq!(
+            (fetch.is_some(), permits.bytes_free()),
+            (true, 40),
+            "the pool comes first"
+        );
     }
 }
