@@ -232,6 +232,27 @@ async fn a_client_that_never_reads_is_stopped_and_given_up() {
 }
 
 #[tokio::test]
+async fn a_long_poll_ends_when_its_client_goes() {
+    let server = Server::start(limits()).await;
+    let mut client = server.connect().await;
+    let one_topic = [&[0, 0, 0, 1, 0, 1, b't'][..], &[1]].concat();
+    client.send(&request(3, 4, 1, &one_topic)).await;
+    client.receive().await;
+    let for_an_hour = 3_600_000_i32.to_be_bytes();
+    let waits = [&[0xff; 4][..], &for_an_hour, &[0, 0, 0, 1], &[0, 1, 0, 0], &[0]].concat();
+    let from_the_start = [&[0, 0, 0, 1][..], &[0; 4], &[0; 8], &[0, 1, 0, 0]].concat();
+    let topic = [&[0, 0, 0, 1, 0, 1, b't'][..], &from_the_start].concat();
+    client.send(&request(1, 4, 2, &[waits, topic].concat())).await;
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), client.receive())
+            .await
+            .is_err()
+    );
+    drop(client);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn stopping_closes_idle_connections_and_forgets_half_sent_requests() {
     let server = Server::start(limits()).await;
     let mut idle = server.connect().await;

@@ -61,7 +61,7 @@ pub async fn serve(
     limits: Arc<ConnectionLimits>,
     shutdown: CancellationToken,
 ) {
-    let (reading_half, writing_half) = socket.split();
+    let (mut reading_half, writing_half) = socket.split();
     let (queue, answers) = mpsc::channel(limits.pipelined_max);
     let mut reader = Reader {
         broker,
@@ -74,11 +74,14 @@ pub async fn serve(
     let writing = write_answers(writing_half, answers, limits.write_stall);
     tokio::pin!(writing);
     let written = tokio::select! {
-        end = reader.run(reading_half, &shutdown) => match end {
+        end = reader.run(&mut reading_half, &shutdown) => match end {
             End::Gone => return,
             End::Stopped => {
                 drop(reader);
-                writing.await
+                tokio::select! {
+                    written = &mut writing => written,
+                    () = gone(reading_half) => return,
+                }
             }
         },
         written = &mut writing => written,
@@ -86,6 +89,13 @@ pub async fn serve(
     if let Err(error) = written {
         debug!(%error, "answers cannot be sent");
     }
+}
+
+/// Waits until the client is gone. What it still sends is thrown away: bytes left unread would make the kernel reset the
+/// connection and take the last answers with it.
+async fn gone<R: AsyncRead + Unpin>(mut socket: R) {
+    // Either way nobody is there any more.
+    let _ = tokio::io::copy(&mut socket, &mut tokio::io::sink()).await;
 }
 
 struct Reader {
@@ -98,13 +108,13 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run<R: AsyncRead + Unpin>(&mut self, mut socket: R, shutdown: &CancellationToken) -> End {
+    async fn run<R: AsyncRead + Unpin>(&mut self, socket: &mut R, shutdown: &CancellationToken) -> End {
         loop {
             let read = tokio::select! {
                 biased;
                 // Cancelling loses at most a half-sent frame, which nobody was promised anything about.
                 () = shutdown.cancelled() => return End::Stopped,
-                read = self.next_frame(&mut socket) => read,
+                read = self.next_frame(socket) => read,
             };
             match read {
                 Ok(Some(frame)) => {
