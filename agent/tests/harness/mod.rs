@@ -1,5 +1,6 @@
 //! A server on a port of its own, and requests made from the shapes of our own tables.
 
+#![allow(dead_code, reason = "no test file uses all of it")]
 #![expect(clippy::unwrap_used, reason = "a test ends where its harness fails")]
 
 pub(crate) mod random_request;
