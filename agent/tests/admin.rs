@@ -5,6 +5,7 @@ mod support;
 use agent::handlers::{
     create_topics, delete_topics, find_coordinator, init_producer_id, metadata, offset_commit, offset_fetch,
 };
+use bytes::BytesMut;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
@@ -19,7 +20,7 @@ use kafka_protocol::messages::{
     CreateTopicsRequest, DeleteTopicsRequest, FindCoordinatorRequest, InitProducerIdRequest, MetadataRequest,
     MetadataResponse, OffsetCommitRequest, OffsetFetchRequest,
 };
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use support::{TestAgent, client, client_named};
 use uuid::Uuid;
 
@@ -404,4 +405,40 @@ async fn several_groups_are_fetched_at_once_and_null_means_all_topics() {
         .map(|group| group.topics[0].partitions[0].committed_offset)
         .collect();
     assert_eq!(offsets, [7, -1]);
+}
+
+/// Whether an answer can be sent in this version: none of its fields may be unknown there.
+fn assert_sendable(answer: &impl Encodable, version: i16) {
+    let sent = answer.encode(&mut BytesMut::new(), version);
+    assert!(sent.is_ok(), "version {version}: {sent:?}");
+}
+
+#[tokio::test]
+async fn metadata_and_coordinators_can_be_sent_in_every_version() {
+    let agent = TestAgent::start().await;
+    let id = create(&agent, vec![new_topic("t", 2)], false).await[0].topic_id;
+    for version in 0..=13 {
+        let mut topics = vec![by_name("t"), by_name("none"), by_name("a b")];
+        if version >= 10 {
+            topics.extend([by_id(id), by_id(Uuid::from_u128(1))]);
+        }
+        let request = asking(topics, version < 4)
+            .with_include_topic_authorized_operations(version >= 8)
+            .with_include_cluster_authorized_operations((8..=10).contains(&version));
+        assert_sendable(&ask(&agent, version, request).await, version);
+    }
+    for version in 0..=6 {
+        let (key, keys) = if version < 4 {
+            (text("g"), vec![])
+        } else {
+            (text(""), vec![text("g"), text("")])
+        };
+        let request = FindCoordinatorRequest::default()
+            .with_key(key)
+            .with_coordinator_keys(keys);
+        assert_sendable(
+            &find_coordinator::handle(&agent.broker, &client(), version, request).await,
+            version,
+        );
+    }
 }
