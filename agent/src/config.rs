@@ -160,7 +160,7 @@ pub struct BrokerConfig {
     /// Whether to bring the database schema up to date at start.
     #[arg(long, env = "YAKS_RUN_MIGRATIONS", value_name = "YAKS_RUN_MIGRATIONS", default_value = "false", action = ArgAction::Set)]
     pub run_migrations: bool,
-    /// Most connections at once; more are closed at once. Each idle one costs some 15 KiB.
+    /// Most connections at once; more wait until one is closed. Each takes a file descriptor and some memory.
     #[arg(long, env = "YAKS_CONNECTIONS_MAX", value_name = "YAKS_CONNECTIONS_MAX", default_value_t = 20_000,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub connections_max: usize,

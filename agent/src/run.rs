@@ -232,6 +232,7 @@ async fn start_writer(
         interval: Duration::from_millis(config.commit.materialize_interval_ms),
         batches_max: config.commit.materialize_batch_size,
         signal,
+        stopping: writing.shutdown().clone(),
     };
     let deps = WriterDeps {
         metastore: outside.metastore.clone(),

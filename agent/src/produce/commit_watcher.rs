@@ -15,6 +15,7 @@ use object_format::slot_key;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use types::{Slot, SlotSeq, StreamId};
 
@@ -56,6 +57,8 @@ pub struct CommitWatcher {
     pub batches_max: usize,
     /// Hints, taken and given.
     pub signal: CommitSignal,
+    /// Cancelled when the agent stops: from then on every slot is late, so that producers hear before it is gone.
+    pub stopping: CancellationToken,
 }
 
 struct WaitingSlot {
@@ -158,14 +161,17 @@ impl CommitWatcher {
         hints: &mut watch::Receiver<u64>,
     ) -> anyhow::Result<Vec<CommittedSlot>> {
         // Running out of time is the normal case.
-        let _ = timeout(self.interval, hints.changed()).await;
+        let woken = self.stopping.run_until_cancelled(hints.changed());
+        let _ = timeout(self.interval, woken).await;
         let Some(first) = waiting.front() else {
             return Ok(Vec::new());
         };
         let done = self.look(first.footer.slot()).await?;
-        let late = |since: Instant| self.stall.is_some_and(|stall| since.elapsed() >= stall);
-        if done.is_empty() && late(first.since) {
+        let is_late = self.stall.is_some_and(|stall| first.since.elapsed() >= stall);
+        if done.is_empty() && is_late {
             counter!("yaks_stalled_commits_total").increment(1);
+        }
+        if done.is_empty() && (is_late || self.stopping.is_cancelled()) {
             return self.commit_here(waiting).await;
         }
         Ok(done)
