@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use commit::SlotFooter;
+use futures::FutureExt;
 use futures::stream::{self, StreamExt};
 use metastore::Committer;
 use object_format::{parse_slot_key, slot_key};
@@ -72,9 +73,11 @@ pub async fn materialize<'a>(
             }
         }
     }
-    let commits = streams
+    // Collected and boxed: as a lazy iterator of closures the whole would not be seen to be `Send`.
+    let commits: Vec<_> = streams
         .into_values()
-        .map(|slots| stream_before(context, slots, deadline));
+        .map(|slots| stream_before(context, slots, deadline).boxed())
+        .collect();
     let mut done = stream::iter(commits).buffer_unordered(STREAMS_AT_ONCE_MAX);
     while let Some(of_stream) = done.next().await {
         fates.extend(of_stream.into_iter().map(|(slot, fate)| (slot_key(slot), fate)));
@@ -86,7 +89,7 @@ pub async fn materialize<'a>(
 
 async fn stream_before(context: &Context, slots: BTreeSet<Slot>, deadline: Instant) -> BTreeMap<Slot, Fate> {
     // Safe to cancel: a transaction happens whole or not at all.
-    match timeout_at(deadline, Box::pin(commit_stream(context, &slots))).await {
+    match timeout_at(deadline, commit_stream(context, &slots)).await {
         Ok(fates) => fates,
         Err(_) => {
             warn!(slots = slots.len(), stream.id = %stream_of(&slots), "out of time before the slots were committed");
@@ -123,9 +126,10 @@ async fn commit_stream(context: &Context, slots: &BTreeSet<Slot>) -> BTreeMap<Sl
 
 /// Footers of `slots`, one suffix-range GET each; fates of those that gave none.
 async fn read_footers(committer: &Committer, slots: &BTreeSet<Slot>) -> (Vec<SlotFooter>, BTreeMap<Slot, Fate>) {
-    let reads = slots
+    let reads: Vec<_> = slots
         .iter()
-        .map(|slot| async { (*slot, committer.read_footer(*slot).await) });
+        .map(|slot| async { (*slot, committer.read_footer(*slot).await) }.boxed())
+        .collect();
     let mut reads = stream::iter(reads).buffer_unordered(FOOTERS_AT_ONCE_MAX);
     let (mut footers, mut fates) = (Vec::new(), BTreeMap::new());
     while let Some((slot, read)) = reads.next().await {

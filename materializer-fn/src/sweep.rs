@@ -6,6 +6,7 @@
 //! or meets the tombstone. Live streams are left alone, and nothing is ever LISTed.
 
 use commit::SlotFooter;
+use futures::FutureExt;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use metastore::{CommitError, Committer, DeadStream, MetastoreError, SlotReadError};
@@ -68,9 +69,10 @@ pub async fn run(context: &Context, deadline: Instant) -> Result<SweepSummary, M
         streams: dead.len(),
         ..SweepSummary::default()
     };
-    let sweeps = dead
+    let sweeps: Vec<_> = dead
         .into_iter()
-        .map(|stream| sweep_before(context, committer, stream, deadline));
+        .map(|stream| sweep_before(context, committer, stream, deadline).boxed())
+        .collect();
     let mut done = stream::iter(sweeps).buffer_unordered(STREAMS_AT_ONCE_MAX);
     while let Some((stream, result)) = done.next().await {
         note(stream, result, &mut summary);
@@ -113,7 +115,7 @@ async fn sweep_before(
     dead: DeadStream,
     deadline: Instant,
 ) -> (DeadStream, Result<Swept, SweepError>) {
-    let swept = timeout_at(deadline, Box::pin(sweep_stream(context, committer, dead))).await;
+    let swept = timeout_at(deadline, sweep_stream(context, committer, dead)).await;
     (dead, swept.unwrap_or(Err(SweepError::OutOfTime)))
 }
 
