@@ -17,6 +17,33 @@ pub const BYTES_IN: &str = "yaks_bytes_received_total";
 /// Bytes of answers.
 pub const BYTES_OUT: &str = "yaks_bytes_sent_total";
 
+/// PUTs of objects that are tried again.
+pub const UPLOAD_RETRIES: &str = "yaks_upload_retries_total";
+/// Tombstones written because an object could not be stored.
+pub const TOMBSTONES: &str = "yaks_tombstones_total";
+/// Objects sealed, by reason.
+pub const OBJECTS_SEALED: &str = "yaks_objects_sealed_total";
+/// Sizes of sealed objects.
+pub const OBJECT_BYTES: &str = "yaks_object_bytes";
+/// Slots of the open stream that are not committed yet.
+pub const UNCOMMITTED_SLOTS: &str = "yaks_uncommitted_slots";
+/// Streams left because a slot was lost.
+pub const FENCED_STREAMS: &str = "yaks_fenced_streams_total";
+/// Commits made by the agent because the event was late.
+pub const STALLED_COMMITS: &str = "yaks_stalled_commits_total";
+/// Invocations of the function that failed.
+pub const INVOKE_FAILURES: &str = "yaks_invoke_failures_total";
+/// Slots of ours that a commit refused: a fault to look into.
+pub const REFUSED_SLOTS: &str = "yaks_refused_slots_total";
+/// Reads that went to S3 because the sidecar did not serve them.
+pub const CACHE_FALLBACKS: &str = "yaks_cache_fallbacks_total";
+/// Objects pushed into the sidecar, by result.
+pub const CACHE_PUSHES: &str = "yaks_cache_pushes_total";
+/// Record batches refused before they entered the buffer.
+pub const BATCHES_REFUSED: &str = "yaks_batches_refused_total";
+/// Bytes of record batches taken in.
+pub const PRODUCE_BYTES: &str = "yaks_produce_bytes_total";
+
 /// Tells the exporter what each metric means.
 pub fn describe() {
     describe_gauge!(CONNECTIONS, Unit::Count, "Kafka connections open now");
@@ -38,4 +65,41 @@ pub fn describe() {
     );
     describe_counter!(BYTES_IN, Unit::Bytes, "Bytes of Kafka requests received");
     describe_counter!(BYTES_OUT, Unit::Bytes, "Bytes of Kafka answers sent");
+    describe_counter!(UPLOAD_RETRIES, Unit::Count, "PUTs of objects that are tried again");
+    describe_counter!(
+        TOMBSTONES,
+        Unit::Count,
+        "Tombstones written because an object could not be stored"
+    );
+    describe_counter!(OBJECTS_SEALED, Unit::Count, "Objects sealed, by reason");
+    describe_histogram!(OBJECT_BYTES, Unit::Bytes, "Sizes of sealed objects");
+    describe_gauge!(
+        UNCOMMITTED_SLOTS,
+        Unit::Count,
+        "Slots of the open stream that are not committed yet"
+    );
+    describe_counter!(FENCED_STREAMS, Unit::Count, "Streams left because a slot was lost");
+    describe_counter!(
+        STALLED_COMMITS,
+        Unit::Count,
+        "Commits made by the agent because the event was late"
+    );
+    describe_counter!(INVOKE_FAILURES, Unit::Count, "Invocations of the function that failed");
+    describe_counter!(
+        REFUSED_SLOTS,
+        Unit::Count,
+        "Slots of ours that a commit refused: a fault to look into"
+    );
+    describe_counter!(
+        CACHE_FALLBACKS,
+        Unit::Count,
+        "Reads that went to S3 because the sidecar did not serve them"
+    );
+    describe_counter!(CACHE_PUSHES, Unit::Count, "Objects pushed into the sidecar, by result");
+    describe_counter!(
+        BATCHES_REFUSED,
+        Unit::Count,
+        "Record batches refused before they entered the buffer"
+    );
+    describe_counter!(PRODUCE_BYTES, Unit::Bytes, "Bytes of record batches taken in");
 }

@@ -44,6 +44,8 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
 /// Serves until `shutdown`, then stops in order: no new clients, answers in flight, buffer into S3, end of the stream,
 /// lease given back.
 pub async fn run(config: Config, telemetry: Telemetry, shutdown: CancellationToken) -> anyhow::Result<()> {
+    crate::metrics::describe();
+    metastore::describe_metrics();
     info!(open_files_max = raise_nofile_limit(), "starting");
     let outside = Outside::reach(&config).await?;
     // Bound before the lease is taken: an agent that cannot listen must not be shown to clients.

@@ -1,6 +1,8 @@
 //! The writer with a real Postgres and an S3 in memory: what a producer is told, and what becomes of its batches when
 //! a slot is lost or an event never comes.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
+
 mod support;
 
 use std::sync::Arc;

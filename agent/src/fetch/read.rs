@@ -1,5 +1,6 @@
 //! Bytes of objects: from the sidecar while it answers, else from S3. And into the sidecar, for the readers to come.
 
+use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -32,7 +33,7 @@ impl ObjectReader {
             match cache.get_range(key, range).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => {
-                    counter!("yaks_cache_fallbacks_total").increment(1);
+                    counter!(CACHE_FALLBACKS).increment(1);
                     debug!(object.key = %key, %range, %error, "sidecar did not serve, reading from S3");
                 }
             }
@@ -74,7 +75,7 @@ impl CachePush {
     /// Starts a push, unless too many are under way: then readers will find the object in S3.
     pub fn push(&self, key: ObjectKey, object: Bytes) {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            counter!("yaks_cache_pushes_total", "result" => "skipped").increment(1);
+            counter!(CACHE_PUSHES, "result" => "skipped").increment(1);
             return;
         };
         let cache = Arc::clone(&self.cache);
@@ -82,7 +83,7 @@ impl CachePush {
             let result = cache.push(&key, object).await;
             drop(permit);
             let label = if result.is_ok() { "ok" } else { "error" };
-            counter!("yaks_cache_pushes_total", "result" => label).increment(1);
+            counter!(CACHE_PUSHES, "result" => label).increment(1);
             if let Err(error) = result {
                 debug!(object.key = %key, %error, "object was not pushed into the sidecar");
             }

@@ -21,6 +21,7 @@ use crate::client::Client;
 use crate::cluster::view::Topic;
 use crate::error::{ACK_TIMED_OUT, Asked, STOPPING, of_batch, of_metastore, of_outcome};
 use crate::frame::BytePermit;
+use crate::metrics::{BATCHES_REFUSED, PRODUCE_BYTES};
 use crate::produce::ack::{AckLevel, BatchAck, PendingAck};
 use crate::produce::buffer::Entry;
 use crate::produce::validate;
@@ -175,13 +176,13 @@ impl Intake<'_> {
         let header = match validate::batch(&records, rules) {
             Ok(header) => header,
             Err(error) => {
-                counter!("yaks_batches_refused_total").increment(1);
+                counter!(BATCHES_REFUSED).increment(1);
                 return Fate::Refused(of_batch(&error), Some(error.to_string()));
             }
         };
         let level = AckLevel::of(self.broker.ack_mode, self.acks, header.producer_id.is_some());
         let (ack, told) = PendingAck::new(level);
-        counter!("yaks_produce_bytes_total").increment(records.len() as u64);
+        counter!(PRODUCE_BYTES).increment(records.len() as u64);
         entries.push(Entry {
             topic: topic.id,
             topic_name: topic.name.clone(),

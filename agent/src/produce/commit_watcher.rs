@@ -21,6 +21,7 @@ use types::{Slot, SlotSeq, StreamId};
 
 use crate::config::CommitPath;
 use crate::hints::CommitSignal;
+use crate::metrics::{INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS};
 use crate::produce::invoke::Invoker;
 
 /// Most slots of one commit.
@@ -118,7 +119,7 @@ impl CommitWatcher {
                 Ok(done) if !done.is_empty() => Ok(done),
                 Ok(_) => self.watch(waiting, hints).await,
                 Err(error) => {
-                    counter!("yaks_invoke_failures_total").increment(1);
+                    counter!(INVOKE_FAILURES).increment(1);
                     warn!(
                         error = format!("{error:#}"),
                         "the function did not commit, waiting for its event"
@@ -169,7 +170,7 @@ impl CommitWatcher {
         let done = self.look(first.footer.slot()).await?;
         let is_late = self.stall.is_some_and(|stall| first.since.elapsed() >= stall);
         if done.is_empty() && is_late {
-            counter!("yaks_stalled_commits_total").increment(1);
+            counter!(STALLED_COMMITS).increment(1);
         }
         if done.is_empty() && (is_late || self.stopping.is_cancelled()) {
             return self.commit_here(waiting).await;
@@ -220,7 +221,7 @@ fn committed(slot: Slot, result: SlotResult) -> Option<CommittedSlot> {
         // The slot is ours and so are all before it: its stream cannot have ended there.
         SlotResult::Orphan | SlotResult::UnknownStream | SlotResult::Rejected(_) => {
             error!(%slot, ?result, "a slot of ours was not committed");
-            counter!("yaks_refused_slots_total").increment(1);
+            counter!(REFUSED_SLOTS).increment(1);
             None
         }
     }

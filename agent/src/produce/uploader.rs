@@ -16,6 +16,7 @@ use tracing::{error, warn};
 use types::{ClusterId, ContentId, Slot};
 use uuid::Uuid;
 
+use crate::metrics::{TOMBSTONES, UPLOAD_RETRIES};
 use crate::produce::object::{SealedObject, tombstone};
 use crate::produce::stream::SlotDecision;
 
@@ -40,7 +41,7 @@ pub async fn decide_slot(store: Arc<dyn ObjectStore>, object: SealedObject) -> S
         tries.wait().await;
     }
     error!(slot = %footer.slot, "object cannot be stored, its stream will be ended");
-    counter!("yaks_tombstones_total", "by" => "agent").increment(1);
+    counter!(TOMBSTONES, "by" => "agent").increment(1);
     let end = tombstone(footer.cluster, footer.slot, ContentId(Uuid::new_v4()));
     loop {
         // The content asked for is the object's: the tombstone, ours or a stranger's, means that the slot is lost.
@@ -130,7 +131,7 @@ impl Tries {
             TryError::Read(_) => true,
         };
         self.data_given_up |= !retriable || self.started.elapsed() > DATA_TRIED_FOR;
-        counter!("yaks_upload_retries_total").increment(1);
+        counter!(UPLOAD_RETRIES).increment(1);
         warn!(%error, wait_ms = self.wait.as_millis(), "upload will be tried again");
         None
     }

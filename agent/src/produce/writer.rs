@@ -18,6 +18,7 @@ use types::{ClusterId, ContentId, NodeId, SlotSeq, StreamId};
 use uuid::Uuid;
 
 use crate::fetch::read::CachePush;
+use crate::metrics::{FENCED_STREAMS, OBJECT_BYTES, OBJECTS_SEALED, UNCOMMITTED_SLOTS};
 use crate::produce::buffer::{Buffer, Entry, SealReason, SealRules};
 use crate::produce::commit_watcher::{CommitWatcher, CommittedSlot};
 use crate::produce::leave::{open_stream, settle};
@@ -189,8 +190,8 @@ impl Writer {
         };
         let slot = self.stream.next_slot();
         let object = seal(&mut entries, self.deps.cluster, slot, ContentId(Uuid::new_v4()));
-        counter!("yaks_objects_sealed_total", "reason" => reason.label()).increment(1);
-        histogram!("yaks_object_bytes").record(object.bytes.len() as f64);
+        counter!(OBJECTS_SEALED, "reason" => reason.label()).increment(1);
+        histogram!(OBJECT_BYTES).record(object.bytes.len() as f64);
         self.stream.begin(entries, object.footer.clone());
         let store = Arc::clone(&self.deps.store);
         let push = self.deps.push.clone();
@@ -208,14 +209,14 @@ impl Writer {
             // The watcher takes slots as long as it lives, and it lives until we drop the sender.
             let _ = self.decided.send(footer).await;
         }
-        gauge!("yaks_uncommitted_slots").set(self.stream.uncommitted() as f64);
+        gauge!(UNCOMMITTED_SLOTS).set(self.stream.uncommitted() as f64);
         self.leave_if_lost();
     }
 
     fn on_committed(&mut self, slot: CommittedSlot) {
         if slot.slot.stream == self.stream.id() {
             self.stream.committed(slot.slot.seq, &slot.outcomes);
-            gauge!("yaks_uncommitted_slots").set(self.stream.uncommitted() as f64);
+            gauge!(UNCOMMITTED_SLOTS).set(self.stream.uncommitted() as f64);
         }
     }
 
@@ -226,7 +227,7 @@ impl Writer {
             return;
         }
         warn!(stream.id = %self.stream.id(), slot.seq = %lost, "slot lost, leaving the stream");
-        counter!("yaks_fenced_streams_total").increment(1);
+        counter!(FENCED_STREAMS).increment(1);
         let (committer, metastore) = (self.deps.watcher.committer.clone(), self.deps.metastore.clone());
         let (stream, from) = (self.stream.id(), self.stream.first_uncommitted());
         self.leaving = Some(tokio::spawn(async move {

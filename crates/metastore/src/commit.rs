@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use ::commit::invoke::SlotResult;
 use ::commit::{SlotFooter, SlotVerdict};
+use ::metrics::{counter, histogram};
 use futures::future::join_all;
-use metrics::{counter, histogram};
 use storage::ObjectStore;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
@@ -19,6 +19,7 @@ use types::limits::{MISSING_FOOTERS_MAX, PRODUCER_ID_EXPIRY_MS};
 use types::{ClusterId, Slot, SlotSeq, StreamId};
 
 use crate::commit_tx::Transacted;
+use crate::metrics::{COMMIT_DURATION, COMMIT_SLOTS, UNREADABLE_SLOTS};
 use crate::{Metastore, MetastoreError, SlotReadError, read_slot_footer};
 
 /// Tries of one transaction while Postgres says "not now" (deadlock, lock timeout, fail-over). The whole of them fits
@@ -134,9 +135,9 @@ impl Committer {
         let started = Instant::now();
         let result = self.metastore.commit_transaction(work, self.producer_expiry_ms).await;
         let outcome = if result.is_ok() { "ok" } else { "error" };
-        histogram!("yaks_commit_duration_seconds", "result" => outcome).record(started.elapsed().as_secs_f64());
+        histogram!(COMMIT_DURATION, "result" => outcome).record(started.elapsed().as_secs_f64());
         if let Ok(transacted) = &result {
-            counter!("yaks_commit_slots_total").increment(transacted.decision.objects.len() as u64);
+            counter!(COMMIT_SLOTS).increment(transacted.decision.objects.len() as u64);
         }
         result
     }
@@ -192,7 +193,7 @@ impl Committer {
                 Ok(None) => break,
                 Err(error) if footers.is_empty() => {
                     if !error.is_retriable() {
-                        counter!("yaks_unreadable_slots_total").increment(1);
+                        counter!(UNREADABLE_SLOTS).increment(1);
                         error!(stream.id = %stream, %error, "a slot cannot be read, its stream stands still");
                     }
                     return Err(error);
