@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use private_postgres::leash::{Leash, LeashedChild, describe};
+use rustix::process::Signal;
 
 /// How many lines of a log tell why a part ended.
 const TAIL_LINES: usize = 50;
@@ -48,6 +49,8 @@ impl PartCommand {
         let errors = output.try_clone()?;
         let leash = Leash {
             grace: self.grace,
+            // S3 and the Lambda service went with us: an agent that tried to finish its writes would only hold its port.
+            orphan_signal: Signal::KILL,
             ..Leash::default()
         };
         let child = leash.spawn(&command, |shell| {

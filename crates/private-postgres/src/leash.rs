@@ -1,8 +1,8 @@
 //! Child processes that do not outlive us, even when we are killed with SIGKILL.
 //!
 //! The child starts as a shell that forks a watcher and then `exec`s the program, so that the pid and the exit status
-//! we see are the program's own. The watcher reads a pipe whose other end only we hold: when it closes, because we
-//! asked or because we are gone, the watcher sends the program its stop signal and, after a grace time, SIGKILL.
+//! we see are the program's own. The watcher reads a pipe whose other end only we hold: when it closes, because we are
+//! gone, the watcher sends the program a signal and, after a grace time, SIGKILL.
 //! Linux's parent-death signal would do half of this, but it follows the *thread* that forked, and needs unsafe code.
 //!
 //! Every child leads its own process group: Ctrl-C in a terminal reaches us only, and we decide the order of things.
@@ -35,19 +35,22 @@ exec "$@" </dev/null 3<&-
 /// How a child is told to stop.
 #[derive(Clone, Debug)]
 pub struct Leash {
-    /// What it gets first.
+    /// What it gets first when it is stopped.
     pub stop_signal: Signal,
+    /// What it gets first when we are gone: SIGKILL for what has no use for a farewell to a dead system.
+    pub orphan_signal: Signal,
     /// How long it may take before SIGKILL, in whole seconds.
     pub grace: Duration,
-    /// A directory to delete once it has ended because we are gone.
+    /// A directory to delete once it has ended after us.
     pub remove: Option<PathBuf>,
 }
 
 impl Default for Leash {
-    /// SIGTERM, 30 s (what ECS gives an agent), nothing to remove.
+    /// SIGTERM in both cases, 30 s (what ECS gives an agent), nothing to remove.
     fn default() -> Self {
         Self {
             stop_signal: Signal::TERM,
+            orphan_signal: Signal::TERM,
             grace: Duration::from_secs(30),
             remove: None,
         }
@@ -67,7 +70,7 @@ impl Leash {
     /// cannot be read back from a `Command`: outputs and user. The program's standard input is empty.
     pub fn spawn(self, command: &Command, prepare: impl FnOnce(&mut Command)) -> io::Result<LeashedChild> {
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", SCRIPT, "sh", signal_name(self.stop_signal)?]);
+        shell.args(["-c", SCRIPT, "sh", signal_name(self.orphan_signal)?]);
         shell
             .arg(self.grace.as_secs().to_string())
             .arg(self.remove.clone().unwrap_or_default());

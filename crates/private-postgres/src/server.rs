@@ -151,6 +151,7 @@ impl PrivatePostgres {
             .map_err(log_failed)?;
         let leash = Leash {
             stop_signal: Signal::INT,
+            orphan_signal: Signal::INT,
             grace: Duration::from_secs(30),
             remove: config.remove_at_end.clone(),
         };
