@@ -11,9 +11,11 @@ mod binaries;
 mod cluster;
 mod error;
 pub mod leash;
+mod port;
 mod server;
 mod user;
 
 pub use binaries::{Binaries, INSTALL_HINT};
 pub use error::PrivatePostgresError;
-pub use server::{Password, PrivatePostgres, PrivatePostgresConfig, free_port};
+pub use port::free_port;
+pub use server::{Password, PrivatePostgres, PrivatePostgresConfig};

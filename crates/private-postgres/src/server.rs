@@ -4,7 +4,6 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +15,7 @@ use rustix::process::Signal;
 
 use crate::leash::{Leash, LeashedChild, describe};
 use crate::user::RunAs;
-use crate::{Binaries, PrivatePostgresError, cluster};
+use crate::{Binaries, PrivatePostgresError, cluster, free_port};
 
 const HOST: &str = "127.0.0.1";
 /// Crash recovery after a long run replays WAL before the server answers.
@@ -298,11 +297,6 @@ impl Drop for PrivatePostgres {
             let _ = fs::remove_dir_all(directory);
         }
     }
-}
-
-/// A TCP port of the loopback interface that was free a moment ago.
-pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn server_command(config: &PrivatePostgresConfig, binaries: &Binaries, data_dir: &Path, port: u16) -> Command {
