@@ -1,5 +1,7 @@
 //! The sweep, on a real Postgres: what agents left behind is committed and their streams end; nobody else is disturbed.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod support;
 
 use std::sync::Arc;

@@ -122,7 +122,7 @@ fn slot_footer(slot: Slot, kind: Kind, batches: &[Drawn]) -> SlotFooter {
         batches: batches.collect(),
         topics: vec![FooterTopic {
             id: topic_id(),
-            name: TopicName::new("t").unwrap(),
+            name: TopicName::new("t").expect("a legal name"),
             tags: Tags::new(),
         }],
         tags: Tags::new(),

@@ -1,5 +1,7 @@
 //! The commit transaction on a real Postgres.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod commit_support;
 
 use commit::BatchOutcome::{

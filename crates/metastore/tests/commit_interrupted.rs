@@ -1,5 +1,7 @@
 //! Commits that are cut off, on a real Postgres: cancelled, disconnected, or overtaken at the worst moment.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod commit_support;
 
 use std::sync::{Arc, Mutex};

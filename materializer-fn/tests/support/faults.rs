@@ -26,24 +26,24 @@ impl FaultyStore {
 
     /// GETs of `key` fail from now on.
     pub(crate) fn fail(&self, key: ObjectKey) {
-        self.unavailable.lock().unwrap().insert(key);
+        self.unavailable.lock().expect("nobody panicked").insert(key);
     }
 
     /// Every GET succeeds again.
     pub(crate) fn recover(&self) {
-        self.unavailable.lock().unwrap().clear();
+        self.unavailable.lock().expect("nobody panicked").clear();
     }
 
     /// Somebody else's PUT of `key` will come just before the next one.
     pub(crate) fn race(&self, key: ObjectKey, body: Bytes) {
-        self.rivals.lock().unwrap().insert(key, body);
+        self.rivals.lock().expect("nobody panicked").insert(key, body);
     }
 }
 
 #[async_trait]
 impl ObjectStore for FaultyStore {
     async fn put_if_absent(&self, key: &ObjectKey, body: Bytes) -> Result<PutOutcome, StorageError> {
-        let rival = self.rivals.lock().unwrap().remove(key);
+        let rival = self.rivals.lock().expect("nobody panicked").remove(key);
         if let Some(rival) = rival {
             self.bucket.put_if_absent(key, rival).await?;
         }
@@ -51,7 +51,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get(&self, key: &ObjectKey, range: GetRange) -> Result<Got, StorageError> {
-        if self.unavailable.lock().unwrap().contains(key) {
+        if self.unavailable.lock().expect("nobody panicked").contains(key) {
             return Err(StorageError {
                 kind: StorageErrorKind::Unavailable,
                 operation: "GetObject",
