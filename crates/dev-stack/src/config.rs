@@ -27,6 +27,8 @@ pub struct StackConfig {
     pub dev_port: u16,
     /// The private Postgres; `None` takes a free port.
     pub postgres_port: Option<u16>,
+    /// Whether a new Postgres cluster is synced to the disk before it is used.
+    pub sync_new_cluster: bool,
     /// `YAKS_COMMIT_PATH` of the agents; `None` leaves it to the environment.
     pub commit_path: Option<String>,
     /// How events reach the function.
@@ -94,6 +96,7 @@ impl StackConfig {
             s3_port: 4566,
             dev_port: 4567,
             postgres_port: None,
+            sync_new_cluster: true,
             commit_path: None,
             event_source: EventSource::Sqs,
             queue: QueueConfig::default(),
@@ -118,6 +121,7 @@ impl StackConfig {
             agents: ports?,
             s3_port: free_port()?,
             dev_port: free_port()?,
+            sync_new_cluster: false,
             queue: QueueConfig {
                 visibility_timeout: Duration::from_secs(1),
                 receives_max: 100,

@@ -356,6 +356,7 @@ async fn start_postgres(config: &StackConfig, data_dir: &DataDir) -> Result<Priv
     let mut postgres = PrivatePostgresConfig::new(data_dir.join("postgres"));
     postgres.log_file = data_dir.log("postgres");
     postgres.port = config.postgres_port;
+    postgres.sync_new_cluster = config.sync_new_cluster;
     let started = tokio::task::spawn_blocking(move || {
         let server = PrivatePostgres::start(postgres)?;
         server.ensure_database(DATABASE).map(|()| server)

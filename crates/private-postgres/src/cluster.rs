@@ -7,9 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::server::Password;
 use crate::user::RunAs;
-use crate::{Binaries, PrivatePostgresError};
+use crate::{Binaries, PrivatePostgresConfig, PrivatePostgresError};
 
 /// Where clusters go whose own place cannot be entered by the user that Postgres has to run as.
 const ELSEWHERE: &str = "/var/lib/yaks";
@@ -78,8 +77,7 @@ pub(crate) fn initialise(
     binaries: &Binaries,
     run_as: RunAs,
     data_dir: &Path,
-    user: &str,
-    password: &Password,
+    config: &PrivatePostgresConfig,
 ) -> Result<(), PrivatePostgresError> {
     if data_dir.join("PG_VERSION").exists() {
         return Ok(());
@@ -89,7 +87,7 @@ pub(crate) fn initialise(
         path: password_file.clone(),
         source,
     };
-    write_private(&password_file, password.expose(), run_as).map_err(failed)?;
+    write_private(&password_file, config.password.expose(), run_as).map_err(failed)?;
     let mut command = Command::new(binaries.program("initdb"));
     command.args([
         "--encoding=UTF8",
@@ -97,8 +95,14 @@ pub(crate) fn initialise(
         "--auth=scram-sha-256",
         "--no-instructions",
     ]);
-    command.arg(format!("--username={user}")).arg("--pgdata").arg(data_dir);
+    command
+        .arg(format!("--username={}", config.user))
+        .arg("--pgdata")
+        .arg(data_dir);
     command.arg(format!("--pwfile={}", password_file.display()));
+    if !config.sync_new_cluster {
+        command.arg("--no-sync");
+    }
     run_as.apply(&mut command);
     let result = run("initdb", command);
     let _ = fs::remove_file(&password_file);

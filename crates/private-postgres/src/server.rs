@@ -62,6 +62,9 @@ pub struct PrivatePostgresConfig {
     pub password: Password,
     /// `max_connections` of the server.
     pub connections_max: u16,
+    /// Whether a new cluster is on the disk before it is used; without, a machine that crashes within seconds of the
+    /// first start may leave a broken one. It says nothing about commits, which are always synced.
+    pub sync_new_cluster: bool,
     /// A directory to delete when the server has ended, `data_dir` in it.
     pub remove_at_end: Option<PathBuf>,
 }
@@ -77,6 +80,7 @@ impl PrivatePostgresConfig {
             user: "testuser".to_owned(),
             password: Password::new("testpassword"),
             connections_max: 200,
+            sync_new_cluster: true,
             remove_at_end: None,
         }
     }
@@ -99,7 +103,7 @@ impl PrivatePostgres {
         let run_as = RunAs::choose(&config.data_dir)?;
         let data_dir = cluster::settle(&config.data_dir, run_as)?;
         wait_for_leftover(&data_dir)?;
-        cluster::initialise(&binaries, run_as, &data_dir, &config.user, &config.password)?;
+        cluster::initialise(&binaries, run_as, &data_dir, &config)?;
         let mut tries = 1;
         loop {
             match Self::start_once(&config, &binaries, run_as, &data_dir) {
@@ -116,6 +120,7 @@ impl PrivatePostgres {
         let root = temporary_root()?;
         let mut config = PrivatePostgresConfig::new(root.join("data"));
         config.remove_at_end = Some(root);
+        config.sync_new_cluster = false;
         Self::start(config)
     }
 
