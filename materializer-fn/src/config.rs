@@ -5,6 +5,9 @@ use metastore::PostgresConfig;
 use storage::S3Config;
 use telemetry::TelemetryConfig;
 
+const DB_POOL_SIZE_HELP: &str = "Most connections of one process, each costs Postgres some 10 MB; more than 2 count as 2: \
+                                 a thousand concurrent invocations have a thousand pools";
+
 /// Settings of the function, all of them environment variables.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -43,9 +46,12 @@ impl Config {
     }
 }
 
-/// Logs of a function go to CloudWatch, which reads JSON; `YAKS_LOG_FORMAT` may still say otherwise.
-fn command() -> clap::Command {
-    Config::command().mut_arg("log_format", |arg| arg.default_value("json"))
+/// The command line as it is read: shared settings whose defaults suit a function differ from those of an agent.
+pub fn command() -> clap::Command {
+    Config::command()
+        // CloudWatch reads JSON.
+        .mut_arg("log_format", |arg| arg.default_value("json"))
+        .mut_arg("pool_size", |arg| arg.default_value("2").help(DB_POOL_SIZE_HELP))
 }
 
 #[cfg(test)]

@@ -1,14 +1,9 @@
 //! The tables in the documents are what the code says.
 
-use clap::CommandFactory;
 use generated_docs::{check, settings_table};
-use materializer_fn::config::Config;
+use materializer_fn::config::command;
 
 #[test]
 fn the_readme_lists_every_setting_of_the_function() {
-    check(
-        "README.md",
-        "settings:materializer",
-        &settings_table(&Config::command()),
-    );
+    check("README.md", "settings:materializer", &settings_table(&command()));
 }

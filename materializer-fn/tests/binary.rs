@@ -1,0 +1,124 @@
+//! The program itself, started as Lambda starts it, against a Runtime API of one connection at a time.
+
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use private_postgres::free_port;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_yaks-materializer");
+
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env_clear().kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Started by Lambda, with no Postgres to be had.
+fn start(runtime_api: SocketAddr) -> Child {
+    let port = free_port().expect("a free port");
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", "yaks-materializer".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+        ("YAKS_DB_HOST", "127.0.0.1".to_owned()),
+        ("YAKS_DB_PORT", port.to_string()),
+    ];
+    program().envs(variables).spawn().expect("the program starts")
+}
+
+/// One request to the Runtime API: its path and body. `answer` is the response's head and body.
+async fn serve(listener: &TcpListener, answer: impl AsRef<str>) -> (String, String) {
+    let limit = Duration::from_secs(20);
+    let accepted = timeout(limit, listener.accept())
+        .await
+        .expect("a request comes in time");
+    let (mut socket, _) = accepted.expect("a connection");
+    let request = timeout(limit, read(&mut socket))
+        .await
+        .expect("a request is sent in time");
+    socket.write_all(answer.as_ref().as_bytes()).await.expect("an answer");
+    request
+}
+
+async fn read(socket: &mut TcpStream) -> (String, String) {
+    let mut lines = BufReader::new(socket);
+    let (mut path, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        lines.read_line(&mut line).await.expect("a line");
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if path.is_empty() {
+            path = line.split(' ').nth(1).expect("a path").to_owned();
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; length];
+    lines.read_exact(&mut body).await.expect("a body");
+    (path, String::from_utf8(body).expect("text"))
+}
+
+fn invocation(event: &Value) -> String {
+    let body = event.to_string();
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\nlambda-runtime-aws-request-id: r-1\r\n\
+                lambda-runtime-invoked-function-arn: arn:aws:lambda:us-east-1:0:function:f\r\n\
+                lambda-runtime-deadline-ms: 99999999999999";
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn it_polls_before_there_is_a_postgres_and_goes_on_after_a_bad_event() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut child = start(listener.local_addr().expect("an address"));
+    let bad = json!({"hello": "world"});
+    let trial = json!({"Service": "Amazon S3", "Event": "s3:TestEvent"});
+
+    let (path, _) = serve(&listener, invocation(&bad)).await;
+    assert_eq!(path, "/2018-06-01/runtime/invocation/next");
+    let (path, body) = serve(&listener, ACCEPTED).await;
+    assert_eq!(path, "/2018-06-01/runtime/invocation/r-1/error");
+    assert!(body.contains("BadEvent") && body.contains("[hello]"), "{body}");
+
+    let (path, _) = serve(&listener, invocation(&trial)).await;
+    assert_eq!(path, "/2018-06-01/runtime/invocation/next");
+    let (path, body) = serve(&listener, ACCEPTED).await;
+    assert_eq!(path, "/2018-06-01/runtime/invocation/r-1/response");
+    assert_eq!(body, "null");
+    child.kill().await.expect("it still ran");
+}
+
+async fn refused(variables: &[(&str, &str)]) -> String {
+    let run = program().envs(variables.iter().copied()).output();
+    let Output { status, stderr, .. } = timeout(Duration::from_secs(20), run)
+        .await
+        .expect("it ends by itself")
+        .expect("it starts");
+    assert!(!status.success());
+    String::from_utf8(stderr).expect("text")
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_starting_is_named() {
+    let message = refused(&[]).await;
+    assert!(message.contains("AWS_LAMBDA_RUNTIME_API is not set"), "{message}");
+    let message = refused(&[("YAKS_SWEEP_GRACE_MS", "5000")]).await;
+    assert!(message.contains("YAKS_SWEEP_GRACE_MS"), "{message}");
+    let half = [("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"), ("YAKS_S3_SECRET_KEY", "")];
+    let message = refused(&half).await;
+    assert!(message.contains("YAKS_S3_SECRET_KEY is empty"), "{message}");
+    assert!(!message.contains("testpassword"), "{message}");
+}
