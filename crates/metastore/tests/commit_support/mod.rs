@@ -144,6 +144,11 @@ impl Cluster {
         stream
     }
 
+    /// Commits slots that need not be in S3.
+    pub(crate) async fn commit(&self, slots: Vec<SlotFooter>) {
+        self.committer.commit(slots).await.expect("Postgres answers");
+    }
+
     pub(crate) fn footer(&self, slot: Slot, batches: &[TestBatch]) -> SlotFooter {
         seal(self.id, slot, Kind::Data, batches).1
     }
