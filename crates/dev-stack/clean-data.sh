@@ -12,7 +12,10 @@ fi
 if [ -L "$data_dir/postgres" ]; then
     cluster=$(readlink "$data_dir/postgres")
     case $cluster in
-    /var/lib/yaks/*) rm -rf -- "$cluster" ;;
+    /var/lib/yaks/*)
+        rm -rf -- "$cluster"
+        rmdir /var/lib/yaks 2>/dev/null || true
+        ;;
     esac
 fi
 rm -rf -- "$data_dir"

@@ -51,7 +51,7 @@ pub struct Stack {
     // Dropped in this order: the users before what they use.
     agents: Mutex<Vec<Option<Part>>>,
     sidecars: Mutex<Vec<Option<Part>>>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
     function: OwnFunction,
     queue: Arc<EventQueue>,
     s3: S3Server,
@@ -118,7 +118,7 @@ impl Stack {
         let stack = Self {
             agents: Mutex::new((0..agents).map(|_| None).collect()),
             sidecars: Mutex::new((0..agents).map(|_| None).collect()),
-            _tasks: tasks,
+            tasks,
             function,
             queue,
             s3,
@@ -312,8 +312,10 @@ impl Stack {
     }
 
     /// Stops everything in order: agents with time to finish, then what they use.
-    pub async fn stop(self, report: Report<'_>) {
+    pub async fn stop(mut self, report: Report<'_>) {
         stop_all(&self.agents, report).await;
+        // Deliveries too, so that none is cut off in the middle.
+        self.tasks.shutdown().await;
         self.function.0.stop().await;
         report("function", "stopped");
         stop_all(&self.sidecars, report).await;
