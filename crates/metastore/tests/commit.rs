@@ -11,7 +11,7 @@ use commit::invoke::SlotResult;
 use commit::{BatchOutcome, SlotFooter};
 use commit_support::{Cluster, TestBatch, batch, records_of, seal, slot};
 use futures::future::join_all;
-use metastore::CommitError;
+use metastore::{CommitError, CommitHints};
 use object_format::Kind;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -79,6 +79,40 @@ async fn a_slot_before_its_predecessor_waits_and_commits_with_it() {
     assert_eq!(cluster.gate(stream).await, 3);
     let last = cluster.metastore.slot_outcomes(slot(stream, 2)).await.unwrap();
     assert_eq!(last, Some(vec![Appended(Offset(4))]));
+    let raw = sqlx::PgPool::connect(&cluster.url()).await.unwrap();
+    let pending: i64 = sqlx::query_scalar("SELECT count(*) FROM pending_slots")
+        .fetch_one(&raw)
+        .await
+        .unwrap();
+    assert_eq!(pending, 0);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_commits_is_told_of_new_ones_only() {
+    let cluster = Cluster::new().await;
+    let mut hints = CommitHints::listen(&cluster.metastore);
+    // Heard only once it listens: sent until then.
+    let sent = async {
+        loop {
+            cluster.metastore.notify_commit("ready").await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ready = hints.recv() => assert_eq!(ready, "ready"),
+        () = sent => {}
+    }
+    let end = cluster.tombstone(slot(cluster.stream().await, 0));
+    for _ in 0..2 {
+        cluster.commit(vec![end.clone()]).await;
+    }
+    cluster.metastore.notify_commit("last").await.unwrap();
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|hint| hint != "last") {
+        heard.push(hints.recv().await);
+    }
+    heard.retain(|hint| hint != "ready");
+    assert_eq!(heard, ["", "last"]);
 }
 
 #[tokio::test]
