@@ -215,6 +215,11 @@ impl KafkaProducer {
         }
     }
 
+    /// What a transactional producer does first.
+    pub(crate) fn init_transactions(&self) -> Result<(), KafkaError> {
+        self.client.init_transactions(PATIENCE)
+    }
+
     /// Waits for the reports of everything sent and takes them.
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
         self.client.flush(PATIENCE).unwrap();

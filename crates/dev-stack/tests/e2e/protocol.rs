@@ -166,3 +166,34 @@ fn group_offsets_are_kept() {
     let committed = again.committed_offsets(asked, PATIENCE).unwrap();
     assert_eq!(committed.find_partition(&topic, 0).unwrap().offset(), Offset::Offset(7));
 }
+
+#[test]
+fn records_sent_without_acks_arrive() {
+    let kafka = shared().kafka();
+    let topic = kafka.create_topic("no-acks", 1);
+    let values = values(100);
+    kafka.produce_all(&topic, 0, &values, &[("acks", "0")]);
+    assert_eq!(kafka.read(&topic, 0, 0, 100), at_offsets(0, &values));
+}
+
+#[test]
+fn a_batch_over_the_limit_is_refused_and_the_next_one_is_not() {
+    let kafka = shared().kafka();
+    let topic = kafka.create_topic("too-large", 1);
+    let generous: [(&str, &str); 1] = [("message.max.bytes", "10000000")];
+    let large = vec![b'x'; 2_000_000];
+    let refused = kafka.produce(&topic, 0, &[large], &generous);
+    assert_eq!(refused, [Err(RDKafkaErrorCode::MessageSizeTooLarge)]);
+    assert_eq!(kafka.produce_all(&topic, 0, &values(1), &generous), [0]);
+}
+
+#[test]
+fn a_transactional_producer_is_refused_for_good() {
+    let kafka = shared().kafka();
+    let producer = kafka.producer(&[("transactional.id", "not-yet")]);
+    let error = producer.init_transactions().unwrap_err();
+    assert!(
+        matches!(&error, KafkaError::Transaction(refused) if !refused.is_retriable()),
+        "{error}"
+    );
+}
