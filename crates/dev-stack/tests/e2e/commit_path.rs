@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode;
+use rustix::process::Signal;
 
 use crate::kafka::{PATIENCE, at_offsets, read_from, values};
 use crate::running::{Running, agent_env};
@@ -34,6 +35,21 @@ fn acks_1_is_acked_before_the_commit_and_acks_all_is_not() {
         at_offsets(100, &unread),
         "it was never acked and it is there"
     );
+}
+
+#[test]
+fn while_postgres_hangs_acks_1_goes_on() {
+    let stack = Running::start(1, |_| ());
+    let kafka = stack.kafka();
+    let topic = kafka.create_topic("no-postgres", 1);
+    let values = values(200);
+    kafka.produce_all(&topic, 0, &values[..100], &[]);
+
+    stack.signal_postgres(Signal::STOP);
+    let acked = kafka.produce(&topic, 0, &values[100..], &[("acks", "1")]);
+    stack.signal_postgres(Signal::CONT);
+    assert!(acked.iter().all(Result::is_ok), "{acked:?}");
+    assert_eq!(kafka.read(&topic, 0, 0, 200), at_offsets(0, &values));
 }
 
 #[test]

@@ -110,9 +110,17 @@ impl Running {
 
     /// Sends a signal to agent `n`, which knows nothing of it with SIGSTOP and SIGCONT.
     pub(crate) fn signal_agent(&self, n: usize, signal: Signal) {
-        let pid = self.runtime.block_on(self.stack().agent_pid(n)).unwrap();
-        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+        send(self.runtime.block_on(self.stack().agent_pid(n)).unwrap(), signal);
+    }
+
+    /// Sends a signal to the Postgres server and then to all it has started.
+    pub(crate) fn signal_postgres(&self, signal: Signal) {
+        let server = self.stack().postgres().id();
+        send(server, signal);
+        let backends = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+        for backend in backends.split_whitespace() {
+            send(backend.parse().unwrap(), signal);
+        }
     }
 
     /// SIGTERM, and the wait for an orderly end.
@@ -172,6 +180,11 @@ impl Drop for Running {
             self.runtime.block_on(stack.stop(&|_, _| {}));
         }
     }
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// A failed test's stack is gone with its data: what its parts said last stays in the output.
