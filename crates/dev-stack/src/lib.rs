@@ -6,6 +6,7 @@
 //!
 //! Tests use `Stack` with `StackConfig::for_tests`: free ports, a data directory of their own, and faults at run time.
 
+mod assemble;
 pub mod cli;
 pub mod config;
 pub mod console;
@@ -13,6 +14,7 @@ mod data_dir;
 mod dev_api;
 mod environment;
 pub mod events;
+mod fleet;
 mod health;
 pub mod lambda;
 pub mod part;

@@ -1,33 +1,28 @@
 //! The whole stack: started in order, switched about by tests, stopped in the opposite order.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use private_postgres::{PrivatePostgres, PrivatePostgresConfig};
-use tokio::sync::Mutex;
+use private_postgres::PrivatePostgres;
 use tokio::task::JoinSet;
 use types::{Clock, SystemClock};
 
-use crate::config::{AGENTS_MAX, StackConfig};
+use crate::assemble::{self, GRACE, OwnFunction, WATCH_INTERVAL};
+use crate::config::{AGENTS_MAX, AgentPorts, StackConfig};
 use crate::data_dir::DataDir;
 use crate::dev_api::{self, DevApi};
 use crate::environment::{self, BUCKET, DATABASE, FUNCTION, S3_KEY, Variables};
-use crate::events::{EventQueue, deliver, s3_event};
-use crate::health::wait_until_ready;
-use crate::lambda::{Function, FunctionConfig, OnDeath};
-use crate::part::{Part, PartCommand, tail};
-use crate::s3::{CreatedObject, OnCreated, S3Config, S3Server};
-use crate::{ports, sweep};
+use crate::events::EventQueue;
+use crate::fleet::Fleet;
+use crate::lambda::Function;
+use crate::part::{PartCommand, tail};
+use crate::ports;
+use crate::s3::S3Server;
 
-/// S3 tells the queue about objects under this prefix only, as the bucket's notification filter does.
-const EVENT_PREFIX: &str = "data/";
 /// What ECS gives an agent to finish its requests.
 const AGENT_GRACE: Duration = Duration::from_secs(30);
-const GRACE: Duration = Duration::from_secs(10);
-const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Is told of every part that is ready: its name, and what there is to know about it.
 pub type Report<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
@@ -49,8 +44,8 @@ pub struct Death {
 #[derive(Debug)]
 pub struct Stack {
     // Dropped in this order: the users before what they use.
-    agents: Mutex<Vec<Option<Part>>>,
-    sidecars: Mutex<Vec<Option<Part>>>,
+    agents: Fleet,
+    sidecars: Fleet,
     tasks: JoinSet<()>,
     function: OwnFunction,
     queue: Arc<EventQueue>,
@@ -74,31 +69,24 @@ impl Stack {
             (1..=usize::from(AGENTS_MAX)).contains(&agents),
             "{agents} agents: 1 to {AGENTS_MAX} can be run"
         );
-        for binary in ["yaks-agent", "yaks-materializer", "yaks-cache"] {
-            let path = config.binaries.join(binary);
-            ensure!(
-                path.is_file(),
-                "{} is missing: build it first (make build)",
-                path.display()
-            );
-        }
+        assemble::check_binaries(&config.binaries)?;
         ports::check(&config)?;
         let data_dir = DataDir::open(&config.data_dir)?;
-        let postgres = start_postgres(&config, &data_dir).await?;
+        let postgres = assemble::postgres(&config, &data_dir).await?;
         report("postgres", &postgres.url(DATABASE));
         let shared_env = environment::shared(&config, &postgres);
-        migrate(&config, &data_dir, &shared_env).await?;
+        assemble::migrate(&config, &data_dir, &shared_env).await?;
         report("migrations", "the schema is up to date");
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let queue = Arc::new(EventQueue::new(config.queue));
-        let s3 = start_s3(&config, &data_dir, tell_queue(&queue, &clock)).await?;
+        let s3 = assemble::s3(&config, &data_dir, assemble::tell_queue(&queue, &clock)).await?;
         report(
             "s3",
             &format!("{}/{BUCKET} (access key {S3_KEY}, secret key {S3_KEY})", s3.endpoint()),
         );
         let function = OwnFunction(Function::new(
-            function_config(&config, &data_dir, &shared_env),
+            assemble::function_config(&config, &data_dir, &shared_env),
             Arc::clone(&clock),
         ));
         let mut tasks = JoinSet::new();
@@ -113,11 +101,11 @@ impl Stack {
             "function",
             &format!("http://127.0.0.1:{}/2015-03-31/functions/{FUNCTION}", config.dev_port),
         );
-        spawn_deliveries(&config, &queue, &function.0, &clock, &mut tasks);
+        assemble::spawn_deliveries(&config, &queue, &function.0, &clock, &mut tasks);
 
         let stack = Self {
-            agents: Mutex::new((0..agents).map(|_| None).collect()),
-            sidecars: Mutex::new((0..agents).map(|_| None).collect()),
+            agents: Fleet::new(agents),
+            sidecars: Fleet::new(agents),
             tasks,
             function,
             queue,
@@ -151,23 +139,15 @@ impl Stack {
 
     /// Starts agent `n` (again) and waits until it is ready.
     pub async fn start_agent(&self, n: usize) -> Result<()> {
-        let ports = *self
-            .config
-            .agents
-            .get(n)
-            .with_context(|| format!("there is no agent {n}"))?;
+        let ports = self.ports(n)?;
         let mut command = self.command("yaks-agent", &format!("agent-{n}"), AGENT_GRACE);
         command.env.extend(environment::agent(&self.config, n, ports));
-        start_into(&self.agents, n, &command, ports.admin).await
+        self.agents.start(n, &command, ports.admin).await
     }
 
     /// Starts the sidecar of agent `n` (again) and waits until it is ready.
     pub async fn start_sidecar(&self, n: usize) -> Result<()> {
-        let ports = *self
-            .config
-            .agents
-            .get(n)
-            .with_context(|| format!("there is no agent {n}"))?;
+        let ports = self.ports(n)?;
         let mut command = self.command("yaks-cache", &format!("sidecar-{n}"), GRACE);
         command.env.extend(environment::sidecar(
             &self.config,
@@ -175,7 +155,15 @@ impl Stack {
             n,
             ports,
         ));
-        start_into(&self.sidecars, n, &command, ports.sidecar).await
+        self.sidecars.start(n, &command, ports.sidecar).await
+    }
+
+    fn ports(&self, n: usize) -> Result<AgentPorts> {
+        self.config
+            .agents
+            .get(n)
+            .copied()
+            .with_context(|| format!("there is no agent {n}"))
     }
 
     fn command(&self, binary: &str, name: &str, grace: Duration) -> PartCommand {
@@ -191,27 +179,27 @@ impl Stack {
 
     /// Stops agent `n` with SIGTERM and waits for its end. Returns how it ended.
     pub async fn stop_agent(&self, n: usize) -> Option<String> {
-        stop_in(&self.agents, n).await
+        self.agents.stop(n).await
     }
 
     /// Kills agent `n` with SIGKILL.
     pub async fn kill_agent(&self, n: usize) {
-        kill_in(&self.agents, n).await;
+        self.agents.kill(n).await;
     }
 
     /// Stops the sidecar of agent `n` with SIGTERM and waits for its end. Returns how it ended.
     pub async fn stop_sidecar(&self, n: usize) -> Option<String> {
-        stop_in(&self.sidecars, n).await
+        self.sidecars.stop(n).await
     }
 
     /// Kills the sidecar of agent `n` with SIGKILL.
     pub async fn kill_sidecar(&self, n: usize) {
-        kill_in(&self.sidecars, n).await;
+        self.sidecars.kill(n).await;
     }
 
     /// The process id of agent `n`, if it runs.
     pub async fn agent_pid(&self, n: usize) -> Option<u32> {
-        self.agents.lock().await.get(n)?.as_ref().map(Part::id)
+        self.agents.pid(n).await
     }
 
     /// Stops the function; deliveries wait in the queue, sweeps are left out.
@@ -300,11 +288,9 @@ impl Stack {
         if let Some(how) = self.postgres.ended() {
             return Some(death("postgres", how, self.data_dir.log("postgres")));
         }
-        for parts in [&self.agents, &self.sidecars] {
-            for part in parts.lock().await.iter_mut().flatten() {
-                if let Some(how) = part.ended() {
-                    return Some(death(part.name(), how, part.log_file().to_owned()));
-                }
+        for fleet in [&self.agents, &self.sidecars] {
+            if let Some((part, how, log_file)) = fleet.find_ended().await {
+                return Some(death(&part, how, log_file));
             }
         }
         let (part, how, log_file) = self.function.0.deaths().await.into_iter().next()?;
@@ -313,12 +299,16 @@ impl Stack {
 
     /// Stops everything in order: agents with time to finish, then what they use.
     pub async fn stop(mut self, report: Report<'_>) {
-        stop_all(&self.agents, report).await;
+        for (name, how) in self.agents.stop_all().await {
+            report(&name, &format!("stopped ({how})"));
+        }
         // Deliveries too, so that none is cut off in the middle.
         self.tasks.shutdown().await;
         self.function.0.stop().await;
         report("function", "stopped");
-        stop_all(&self.sidecars, report).await;
+        for (name, how) in self.sidecars.stop_all().await {
+            report(&name, &format!("stopped ({how})"));
+        }
         let Self { s3, postgres, .. } = self;
         drop(s3);
         report("s3", "stopped");
@@ -335,151 +325,11 @@ impl Stack {
     }
 }
 
-/// Ends the function's processes with the stack, whoever else still holds the function.
-#[derive(Debug)]
-struct OwnFunction(Arc<Function>);
-
-impl Drop for OwnFunction {
-    fn drop(&mut self) {
-        self.0.kill();
-    }
-}
-
 fn death(part: &str, how: String, log_file: PathBuf) -> Death {
     Death {
         part: part.to_owned(),
         how,
         log_tail: tail(&log_file),
         log_file,
-    }
-}
-
-async fn start_postgres(config: &StackConfig, data_dir: &DataDir) -> Result<PrivatePostgres> {
-    let mut postgres = PrivatePostgresConfig::new(data_dir.join("postgres"));
-    postgres.log_file = data_dir.log("postgres");
-    postgres.port = config.postgres_port;
-    postgres.sync_new_cluster = config.sync_new_cluster;
-    let started = tokio::task::spawn_blocking(move || {
-        let server = PrivatePostgres::start(postgres)?;
-        server.ensure_database(DATABASE).map(|()| server)
-    });
-    Ok(started.await??)
-}
-
-async fn migrate(config: &StackConfig, data_dir: &DataDir, shared_env: &Variables) -> Result<()> {
-    let command = PartCommand {
-        name: "migrate".to_owned(),
-        program: config.binaries.join("yaks-agent"),
-        args: vec!["migrate".to_owned()],
-        env: shared_env.clone(),
-        log_file: data_dir.log("migrate"),
-        grace: GRACE,
-    };
-    command.run().await
-}
-
-async fn start_s3(config: &StackConfig, data_dir: &DataDir, on_created: OnCreated) -> Result<S3Server> {
-    let s3 = S3Config {
-        directory: data_dir.join("s3"),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, config.s3_port)),
-        bucket: BUCKET.to_owned(),
-        access_key: S3_KEY.to_owned(),
-        secret_key: S3_KEY.to_owned(),
-    };
-    S3Server::start(s3, on_created).await
-}
-
-fn tell_queue(queue: &Arc<EventQueue>, clock: &Arc<dyn Clock>) -> OnCreated {
-    let (queue, clock) = (Arc::clone(queue), Arc::clone(clock));
-    Arc::new(move |object: CreatedObject| {
-        if object.key.starts_with(EVENT_PREFIX) {
-            let now = clock.now();
-            queue.send(&s3_event(&object, now).to_string(), Instant::now(), now);
-        }
-    })
-}
-
-fn function_config(config: &StackConfig, data_dir: &DataDir, shared_env: &Variables) -> FunctionConfig {
-    let command = PartCommand {
-        name: FUNCTION.to_owned(),
-        program: config.binaries.join("yaks-materializer"),
-        args: Vec::new(),
-        env: shared_env.iter().chain(&config.function_env).cloned().collect(),
-        log_file: data_dir.log(FUNCTION),
-        grace: GRACE,
-    };
-    FunctionConfig {
-        name: FUNCTION.to_owned(),
-        command,
-        log_dir: data_dir.join("log"),
-        instances: config.function_instances,
-        timeout: config.function_timeout,
-        on_death: config.on_function_death,
-    }
-}
-
-fn spawn_deliveries(
-    config: &StackConfig,
-    queue: &Arc<EventQueue>,
-    function: &Arc<Function>,
-    clock: &Arc<dyn Clock>,
-    tasks: &mut JoinSet<()>,
-) {
-    for _ in 0..config.function_instances {
-        tasks.spawn(deliver(
-            config.event_source,
-            Arc::clone(queue),
-            Arc::clone(function),
-            Arc::clone(clock),
-        ));
-    }
-    if !config.sweep_interval.is_zero() {
-        tasks.spawn(sweep::schedule(
-            config.sweep_interval,
-            Arc::clone(function),
-            Arc::clone(clock),
-        ));
-    }
-    if config.on_function_death == OnDeath::Restart {
-        let function = Arc::clone(function);
-        tasks.spawn(async move {
-            loop {
-                tokio::time::sleep(WATCH_INTERVAL).await;
-                function.deaths().await;
-            }
-        });
-    }
-}
-
-async fn start_into(parts: &Mutex<Vec<Option<Part>>>, n: usize, command: &PartCommand, health_port: u16) -> Result<()> {
-    let mut part = command.start()?;
-    wait_until_ready(&mut part, health_port).await?;
-    if let Some(place) = parts.lock().await.get_mut(n) {
-        *place = Some(part);
-    }
-    Ok(())
-}
-
-async fn stop_in(parts: &Mutex<Vec<Option<Part>>>, n: usize) -> Option<String> {
-    let part = parts.lock().await.get_mut(n)?.take()?;
-    Some(part.stop().await)
-}
-
-async fn kill_in(parts: &Mutex<Vec<Option<Part>>>, n: usize) {
-    let part = parts.lock().await.get_mut(n).and_then(Option::take);
-    if let Some(part) = part {
-        part.kill();
-    }
-}
-
-/// All at once: each has its own time to finish.
-async fn stop_all(parts: &Mutex<Vec<Option<Part>>>, report: Report<'_>) {
-    let parts: Vec<Part> = parts.lock().await.iter_mut().filter_map(Option::take).collect();
-    let stopping = parts.into_iter().map(|part| async move {
-        let name = part.name().to_owned();
-        (name, part.stop().await)
-    });
-    for (name, how) in futures::future::join_all(stopping).await {
-        report(&name, &format!("stopped ({how})"));
     }
 }

@@ -91,6 +91,8 @@ impl Function {
         if *self.running.borrow() {
             return Ok(());
         }
+        // What is left of a start that failed.
+        instances.clear();
         for number in 0..self.config.instances {
             let instance = Instance::start(self, number).await;
             instances.push(instance.with_context(|| format!("cannot start instance {number} of the function"))?);
