@@ -42,7 +42,7 @@ doc: ## Build the documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 docs: ## Write the generated tables of the documents anew
-	YAKS_UPDATE_DOCS=1 $(CARGO) test -p agent -p materializer-fn -p cache-sidecar --test documents
+	YAKS_UPDATE_DOCS=1 $(CARGO) test --workspace --test documents
 
 deny: ## Licences, bans and sources of dependencies, with cargo-deny if it is there
 	@if command -v cargo-deny >/dev/null 2>&1; then \

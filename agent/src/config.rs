@@ -245,7 +245,8 @@ pub struct CommitConfig {
         default_value = "event"
     )]
     pub commit_path: CommitPath,
-    /// An object not committed so many ms after its PUT is committed by the agent itself; 0: never.
+    /// An object not committed so many ms after its PUT is committed by the agent itself; 0: never, so that a lost event
+    /// is never made good while the agent lives (for tests).
     #[arg(long, env = "YAKS_COMMIT_STALL_MS", value_name = "YAKS_COMMIT_STALL_MS", default_value_t = 2000,
           value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub commit_stall_ms: u64,

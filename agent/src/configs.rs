@@ -67,7 +67,7 @@ pub const TOPIC_CONFIGS: &[TopicConfig] = &[
     row("max.message.bytes", "1048588", Kind::Int(0)),
     row("message.downconversion.enable", "true", Kind::Bool),
     row("message.format.version", "3.0-IV1", Kind::Text),
-    row("message.timestamp.after.max.ms", LONG_MAX, Kind::Long(0)),
+    row("message.timestamp.after.max.ms", "3600000", Kind::Long(0)),
     row("message.timestamp.before.max.ms", LONG_MAX, Kind::Long(0)),
     row("message.timestamp.difference.max.ms", LONG_MAX, Kind::Long(0)),
     row(

@@ -59,7 +59,8 @@ pub fn of_metastore(error: &MetastoreError, asked: Asked) -> ResponseError {
 fn retriable(asked: Asked) -> ResponseError {
     match asked {
         Asked::Topics => ResponseError::LeaderNotAvailable,
-        Asked::Log => ResponseError::LeaderNotAvailable,
+        // Not LEADER_NOT_AVAILABLE: the Java consumer does not expect that from Fetch, and throws.
+        Asked::Log => ResponseError::NotLeaderOrFollower,
         // Writing the same offsets twice does no harm.
         Asked::Group => ResponseError::CoordinatorNotAvailable,
         // At worst an id is drawn that nobody uses.

@@ -58,7 +58,12 @@ pub async fn run(config: Config, telemetry: Telemetry, shutdown: CancellationTok
     serve_admin(admin, "YAKS_METRICS_PORT", readiness.clone(), telemetry, &background).await?;
 
     let writing = Tasks::new(CancellationToken::new());
-    let broker = start_parts(&config, &outside, &readiness, &background, &writing).await?;
+    let starting = start_parts(&config, &outside, &readiness, &background, &writing);
+    // A Postgres that goes away in between is waited for; a signal need not be.
+    let Some(broker) = shutdown.run_until_cancelled(starting).await else {
+        return Ok(());
+    };
+    let broker = broker?;
     info!(node.id = %broker.cluster.node_id(), address = %kafka, "serving");
 
     let permits = BytePermits::new(config.write.inflight_bytes);

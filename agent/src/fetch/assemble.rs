@@ -21,6 +21,19 @@ pub struct Limits {
     pub zstd_allowed: bool,
 }
 
+/// A batch within an index row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The object.
+    pub object: ObjectId,
+    /// Where the row's bytes end in it.
+    pub row_end: u64,
+    /// Offset of the batch's first record.
+    pub offset: Offset,
+    /// Where the batch begins in the object.
+    pub position: u64,
+}
+
 /// A partition's part of the answer.
 #[derive(Debug, Default)]
 pub struct Assembled {
@@ -28,8 +41,8 @@ pub struct Assembled {
     pub records: Vec<Bytes>,
     /// Their size.
     pub bytes: u64,
-    /// Where the reader will go on: object, offset and byte position of the batch after the last one.
-    pub cursor: Option<(ObjectId, Offset, u64)>,
+    /// Where the reader will go on, if within a row.
+    pub cursor: Option<Cursor>,
 }
 
 /// Why nothing could be assembled.
@@ -66,9 +79,12 @@ pub fn assemble(pieces: &[Piece], bytes: Vec<BytesMut>, limits: Limits) -> Resul
             assembled.bytes += walked.taken_bytes();
             assembled.records.push(stamped(bytes, &walked.taken));
         }
-        assembled.cursor = walked
-            .stopped_at
-            .map(|(offset, at)| (piece.object, offset, piece.range.start + at));
+        assembled.cursor = walked.stopped_at.map(|(offset, at)| Cursor {
+            object: piece.object,
+            row_end: piece.row_end,
+            offset,
+            position: piece.range.start + at,
+        });
         if assembled.cursor.is_some() {
             break;
         }
@@ -213,7 +229,10 @@ mod tests {
         let pieces = [piece(0, 64, row.len(), row.len())];
         let assembled = run(&pieces, &[&row], limits(0, 10)).unwrap();
         assert_eq!(offsets(&assembled), [0]);
-        assert_eq!(assembled.cursor, Some((ObjectId(9), Offset(1), 64 + 500)));
+        assert_eq!(
+            assembled.cursor.map(|c| (c.offset, c.position)),
+            Some((Offset(1), 64 + 500))
+        );
     }
 
     #[test]
@@ -239,7 +258,7 @@ mod tests {
         let pieces = [piece(0, 0, 300, 600)];
         let assembled = run(&pieces, &[&row[..300]], limits(0, 300)).unwrap();
         assert_eq!(offsets(&assembled), [0]);
-        assert_eq!(assembled.cursor, Some((ObjectId(9), Offset(3), 100)));
+        assert_eq!(assembled.cursor.map(|c| (c.offset, c.position)), Some((Offset(3), 100)));
     }
 
     #[test]

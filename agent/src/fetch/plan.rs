@@ -58,7 +58,7 @@ fn piece(row: &IndexedRange, from: Offset, bytes_max: u64, cursors: &Cursors) ->
         return at(row.range.start, row.base_offset, end);
     }
     match cursors
-        .find(row.object, from)
+        .find(row.object, row.range.end, from)
         .filter(|start| row.range.start <= *start && *start < row.range.end)
     {
         Some(start) => at(start, from, row.range.end.min(start + bytes_max)),
@@ -150,7 +150,7 @@ mod tests {
             (unknown[0].range.start, unknown[0].range.end, unknown[0].base_offset.0),
             (1000, 9000, 0)
         );
-        cursors.note(ObjectId(1), Offset(50), 5000);
+        cursors.note(ObjectId(1), 9000, Offset(50), 5000);
         let known = pieces(&planned, Offset(50), 10, &cursors);
         assert_eq!(
             (known[0].range.start, known[0].range.end, known[0].base_offset.0),

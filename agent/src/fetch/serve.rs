@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::error;
 use types::{ByteRange, Offset, PartitionIndex, TopicNumber};
 
-use crate::fetch::assemble::{AssembleError, Assembled, Limits, assemble};
+use crate::fetch::assemble::{AssembleError, Assembled, Cursor, Limits, assemble};
 use crate::fetch::cursors::Cursors;
 use crate::fetch::plan::{Piece, merge, pieces};
 use crate::fetch::read::ObjectReader;
@@ -163,8 +163,14 @@ impl Fetcher {
         };
         match self.assemble(pieces, bytes, limits).await {
             Ok(assembled) => {
-                if let Some((object, offset, position)) = assembled.cursor {
-                    self.cursors.note(object, offset, position);
+                if let Some(Cursor {
+                    object,
+                    row_end,
+                    offset,
+                    position,
+                }) = assembled.cursor
+                {
+                    self.cursors.note(object, row_end, offset, position);
                 }
                 ServedPartition::Records {
                     log_start,
@@ -285,7 +291,13 @@ fn is_enough(planned: &[Option<PlannedPartition>], wanted: &[WantedPartition], l
             return true;
         }
         let there = planned.ranges.iter().map(|row| row.range.len()).sum::<u64>();
-        bytes += there.min(wanted.bytes_max.max(1));
+        let budget = wanted.bytes_max.max(1);
+        let is_all = planned.ranges.last().is_none_or(|row| row.next_offset >= planned.end);
+        if there < budget && !is_all {
+            // There is more than one plan names: waiting would bring nothing nearer.
+            return true;
+        }
+        bytes += there.min(budget);
     }
-    bytes >= limits.bytes_min
+    bytes >= limits.bytes_min.min(limits.bytes_max)
 }

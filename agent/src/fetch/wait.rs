@@ -78,7 +78,11 @@ impl LogEndsWatch {
         state.next_waiter += 1;
         for (key, seen) in partitions {
             let watched = state.partitions.entry(*key).or_default();
-            watched.end = watched.end.max(Some(*seen));
+            if watched.end < Some(*seen) {
+                // This reader knows of a commit that nobody was told of yet.
+                watched.end = Some(*seen);
+                watched.waiters.values().for_each(|waiter| waiter.notify_one());
+            }
             watched.waiters.insert(id, Arc::clone(notify));
         }
         Some(Waiter {
@@ -187,6 +191,17 @@ mod tests {
             watch.state().partitions.is_empty(),
             "nobody waits, nothing is asked for"
         );
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_knows_a_later_end_wakes_those_who_do_not() {
+        let watch = LogEndsWatch::default();
+        let (old, new) = ([(key(0), Offset(10))], [(key(0), Offset(12))]);
+        let mut first = Box::pin(watch.beyond(&old));
+        assert!((&mut first).now_or_never().is_none());
+        let mut second = Box::pin(watch.beyond(&new));
+        assert!((&mut second).now_or_never().is_none());
+        assert!(first.now_or_never().is_some());
     }
 
     #[tokio::test]

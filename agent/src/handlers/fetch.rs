@@ -104,7 +104,7 @@ async fn look_up(
 }
 
 async fn find_topic(broker: &Broker, version: i16, topic: &FetchTopic) -> Result<Arc<Topic>, ResponseError> {
-    let unavailable = |error| of_metastore(&error, Asked::Topics);
+    let unavailable = |error| of_metastore(&error, Asked::Log);
     if version >= TOPIC_IDS_SINCE {
         let found = broker
             .cluster

@@ -7,7 +7,8 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
-use types::{Offset, PartitionIndex, TimestampMs, TopicName};
+use metastore::{IndexedRange, WantedRange};
+use types::{Offset, PartitionIndex, TimestampMs, TopicName, TopicNumber};
 
 use crate::broker::Broker;
 use crate::client::Client;
@@ -91,7 +92,7 @@ async fn list_topic(
 async fn find_topic(broker: &Broker, topic: &ListOffsetsTopic) -> Result<Arc<Topic>, ResponseError> {
     let name = TopicName::new(&topic.name).map_err(|_| ResponseError::UnknownTopicOrPartition)?;
     let found = broker.cluster.find_topic_by_name(&name).await;
-    let found = found.map_err(|error| of_metastore(&error, Asked::Topics))?;
+    let found = found.map_err(|error| of_metastore(&error, Asked::Log))?;
     found.ok_or(ResponseError::UnknownTopicOrPartition)
 }
 
@@ -128,25 +129,67 @@ async fn list_partition(
 }
 
 /// The first record at or after `timestamp`; nowhere when all are older.
+///
+/// The index knows the largest timestamp that producers claimed so far. Where a claim was larger than any record, the
+/// row it leads to has no such record, and neither may the rows after it: the search goes on until one has.
 async fn by_time(
     broker: &Broker,
-    (topic, partition): (types::TopicNumber, PartitionIndex),
+    (topic, partition): (TopicNumber, PartitionIndex),
     timestamp: TimestampMs,
 ) -> Result<Position, ResponseError> {
-    let found = broker.metastore.range_at_or_after(topic, partition, timestamp).await;
-    let Some(row) = found.map_err(|error| of_metastore(&error, Asked::Log))? else {
-        return Ok(NOWHERE);
-    };
-    let bytes = broker.fetcher.reader.read(&row.key, row.range).await;
-    let bytes = bytes.map_err(|error| {
+    let of_postgres = |error| of_metastore(&error, Asked::Log);
+    let first = broker
+        .metastore
+        .range_at_or_after(topic, partition, timestamp)
+        .await
+        .map_err(of_postgres)?;
+    let Some(first) = first else { return Ok(NOWHERE) };
+    let mut from = first.next_offset;
+    let mut rows = vec![first];
+    loop {
+        for row in &rows {
+            if let Some(position) = first_in_row(broker, row, timestamp).await? {
+                return Ok(position);
+            }
+        }
+        let wanted = WantedRange {
+            topic,
+            partition,
+            from,
+            bytes_max: u64::MAX,
+        };
+        let planned = broker.metastore.plan_fetch(&[wanted]).await.map_err(of_postgres)?;
+        rows = planned
+            .into_iter()
+            .flatten()
+            .next()
+            .map(|planned| planned.ranges)
+            .unwrap_or_default();
+        let Some(last) = rows.last() else { return Ok(NOWHERE) };
+        from = last.next_offset;
+    }
+}
+
+async fn first_in_row(
+    broker: &Broker,
+    row: &IndexedRange,
+    timestamp: TimestampMs,
+) -> Result<Option<Position>, ResponseError> {
+    let bytes = broker.fetcher.reader.read(&row.key, row.range).await.map_err(|error| {
         tracing::error!(object.key = %row.key, %error, "log is unreadable");
         ResponseError::KafkaStorageError
     })?;
-    let record = first_at_or_after(&bytes, row.base_offset, timestamp).map_err(|error| {
-        tracing::error!(object.key = %row.key, %error, "records are unreadable");
-        ResponseError::KafkaStorageError
-    })?;
-    Ok(record.map_or(NOWHERE, |record| Position {
+    // Batches are decompressed: not on a thread that others wait for.
+    let base_offset = row.base_offset;
+    let search = tokio::task::spawn_blocking(move || first_at_or_after(&bytes, base_offset, timestamp));
+    let record = search
+        .await
+        .map_err(|_| ResponseError::UnknownServerError)?
+        .map_err(|error| {
+            tracing::error!(object.key = %row.key, %error, "records are unreadable");
+            ResponseError::KafkaStorageError
+        })?;
+    Ok(record.map(|record| Position {
         offset: record.offset,
         timestamp: record.timestamp,
     }))

@@ -11,10 +11,9 @@ use kafka_protocol::messages::produce_response::{PartitionProduceResponse, Topic
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use metrics::counter;
-use record_batch::Rules;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-use types::{PartitionIndex, TopicId, TopicName};
+use types::{PartitionIndex, TimestampMs, TopicId, TopicName};
 
 use crate::broker::Broker;
 use crate::client::Client;
@@ -24,7 +23,7 @@ use crate::frame::BytePermit;
 use crate::metrics::{BATCHES_REFUSED, PRODUCE_BYTES};
 use crate::produce::ack::{AckLevel, BatchAck, PendingAck};
 use crate::produce::buffer::Entry;
-use crate::produce::validate;
+use crate::produce::validate::TopicRules;
 
 /// First version that names topics by id (KIP-516).
 const TOPIC_IDS_SINCE: i16 = 13;
@@ -42,7 +41,7 @@ pub enum ProduceReply {
 /// A partition of the request: refused, or on its way.
 enum Fate {
     Refused(ResponseError, Option<String>),
-    Waiting(oneshot::Receiver<BatchAck>),
+    Waiting(oneshot::Receiver<BatchAck>, Option<TimestampMs>),
 }
 
 struct TopicFate {
@@ -105,7 +104,7 @@ fn refuse_whole(request: &ProduceRequest) -> Option<ResponseError> {
 
 fn refuse_all(topics: &mut [TopicFate], error: ResponseError) {
     for (_, fate) in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-        if matches!(fate, Fate::Waiting(_)) {
+        if matches!(fate, Fate::Waiting(..)) {
             *fate = Fate::Refused(error, None);
         }
     }
@@ -172,36 +171,28 @@ impl Intake<'_> {
             return Fate::Refused(ResponseError::UnknownTopicOrPartition, None);
         }
         let records = data.records.unwrap_or_default();
-        let rules = self.rules(topic);
-        let header = match validate::batch(&records, rules) {
-            Ok(header) => header,
+        let bytes = records.len() as u64;
+        let rules = TopicRules::new(&topic.settings, self.version, self.broker.batch_bytes_max);
+        let batch = match rules.accept(records, self.broker.clock.now()) {
+            Ok(batch) => batch,
             Err(error) => {
                 counter!(BATCHES_REFUSED).increment(1);
                 return Fate::Refused(of_batch(&error), Some(error.to_string()));
             }
         };
-        let level = AckLevel::of(self.broker.ack_mode, self.acks, header.producer_id.is_some());
+        let level = AckLevel::of(self.broker.ack_mode, self.acks, batch.header.producer_id.is_some());
         let (ack, told) = PendingAck::new(level);
-        counter!(PRODUCE_BYTES).increment(records.len() as u64);
+        counter!(PRODUCE_BYTES).increment(bytes);
         entries.push(Entry {
             topic: topic.id,
             topic_name: topic.name.clone(),
             partition: PartitionIndex(data.index),
-            header,
-            bytes: records,
+            header: batch.header,
+            bytes: batch.bytes,
             ack,
             permit: Some(Arc::clone(&self.permit)),
         });
-        Fate::Waiting(told)
-    }
-
-    fn rules(&self, topic: &Topic) -> Rules {
-        let own = topic
-            .settings
-            .0
-            .get("max.message.bytes")
-            .and_then(|value| value.parse().ok());
-        validate::rules(self.version, own.unwrap_or(self.broker.batch_bytes_max))
+        Fate::Waiting(told, batch.appended_at)
     }
 }
 
@@ -221,16 +212,16 @@ async fn answer(topics: Vec<TopicFate>, deadline: Instant) -> ProduceResponse {
 }
 
 async fn partition_response(index: i32, fate: Fate, deadline: Instant) -> PartitionProduceResponse {
-    let (error, message, offset) = match fate {
-        Fate::Refused(error, message) => (Some(error), message, -1),
-        Fate::Waiting(told) => match timeout_at(deadline, told).await {
-            Ok(Ok(BatchAck::Durable)) => (None, None, -1),
+    let (error, message, offset, appended_at) = match fate {
+        Fate::Refused(error, message) => (Some(error), message, -1, None),
+        Fate::Waiting(told, appended_at) => match timeout_at(deadline, told).await {
+            Ok(Ok(BatchAck::Durable)) => (None, None, -1, appended_at),
             Ok(Ok(BatchAck::Committed(outcome))) => match of_outcome(outcome) {
-                Ok(offset) => (None, None, offset.0),
-                Err(error) => (Some(error), None, -1),
+                Ok(offset) => (None, None, offset.0, appended_at),
+                Err(error) => (Some(error), None, -1, None),
             },
-            Ok(Err(_dropped)) => (Some(STOPPING), None, -1),
-            Err(_late) => (Some(ACK_TIMED_OUT), None, -1),
+            Ok(Err(_dropped)) => (Some(STOPPING), None, -1, None),
+            Err(_late) => (Some(ACK_TIMED_OUT), None, -1, None),
         },
     };
     PartitionProduceResponse::default()
@@ -238,6 +229,6 @@ async fn partition_response(index: i32, fate: Fate, deadline: Instant) -> Partit
         .with_error_code(error.map_or(0, |error| error.code()))
         .with_error_message(message.map(StrBytes::from_string))
         .with_base_offset(offset)
-        .with_log_append_time_ms(-1)
+        .with_log_append_time_ms(appended_at.map_or(-1, |at| at.0))
         .with_log_start_offset(-1)
 }

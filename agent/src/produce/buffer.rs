@@ -131,9 +131,9 @@ impl Buffer {
         Some((at, SealReason::Time))
     }
 
-    /// Takes the batches of one object: all of them, or as many as its footer has room for.
+    /// Takes the batches of one object: until it is full, or its footer has no more room.
     pub fn take(&mut self, now: Instant) -> Vec<Entry> {
-        let count = fitting(&self.entries);
+        let count = fitting(&self.entries).min(filling(&self.entries, self.rules.bytes));
         let rest = self.entries.split_off(count);
         let taken = std::mem::replace(&mut self.entries, rest);
         self.bytes = self.entries.iter().map(|entry| entry.bytes.len()).sum();
@@ -142,6 +142,16 @@ impl Buffer {
         self.last_seal = self.entries.is_empty().then_some(now);
         taken
     }
+}
+
+/// How many of `entries`, from the first on, make an object of `bytes`; all of them if they are fewer bytes.
+fn filling(entries: &[Entry], bytes: usize) -> usize {
+    let mut sum = 0;
+    let full = entries.iter().position(|entry| {
+        sum += entry.bytes.len();
+        sum >= bytes
+    });
+    full.map_or(entries.len(), |last| last + 1)
 }
 
 /// How many of `entries`, from the first on, one footer has room for; at least one.
@@ -230,6 +240,21 @@ pub(crate) mod tests {
         assert_eq!(buffer.seal_at(), Some((start, SealReason::Bytes)));
         assert_eq!(buffer.take(start).len(), 2);
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn what_piled_up_becomes_several_objects_none_much_larger_than_full() {
+        let now = Instant::now();
+        let mut buffer = Buffer::new(RULES);
+        for _ in 0..25 {
+            buffer.push(entry(1, 0, 300), now);
+        }
+        let mut sizes = Vec::new();
+        while let Some((at, _)) = buffer.seal_at() {
+            assert!(at <= now + RULES.linger, "what is left has waited long enough");
+            sizes.push(buffer.take(now).iter().map(|entry| entry.bytes.len()).sum::<usize>());
+        }
+        assert_eq!(sizes, [1200, 1200, 1200, 1200, 1200, 1200, 300]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use anyhow::ensure;
 use commit::invoke::SlotResult;
 use commit::{BatchOutcome, SlotFooter};
 use metastore::{Committer, Metastore};
@@ -132,12 +133,18 @@ impl CommitWatcher {
     }
 
     async fn commit_here(&self, waiting: &VecDeque<WaitingSlot>) -> anyhow::Result<Vec<CommittedSlot>> {
-        let results = self.committer.commit(self.next_slots(waiting)).await?;
+        let results = self.committer.commit_without_hint(self.next_slots(waiting)).await?;
         self.signal.raise();
-        Ok(results
+        // Other agents' readers are told while our producers already are.
+        let committer = self.committer.clone();
+        tokio::spawn(async move { committer.send_hint().await });
+        let done: Vec<_> = results
             .into_iter()
             .filter_map(|(slot, result)| committed(slot, result))
-            .collect())
+            .collect();
+        // An error, so that the next try waits a little.
+        ensure!(!done.is_empty(), "the commit took none of the slots");
+        Ok(done)
     }
 
     async fn commit_by_function(
@@ -167,7 +174,9 @@ impl CommitWatcher {
         let Some(first) = waiting.front() else {
             return Ok(Vec::new());
         };
-        let done = self.look(first.footer.slot()).await?;
+        let mut done = self.look(first.footer.slot()).await?;
+        // The function may be ahead of us: what we were not given yet is looked for again once we are.
+        done.retain(|done| waiting.iter().any(|waiting| waiting.footer.slot() == done.slot));
         let is_late = self.stall.is_some_and(|stall| first.since.elapsed() >= stall);
         if done.is_empty() && is_late {
             counter!(STALLED_COMMITS).increment(1);

@@ -37,7 +37,7 @@ pub fn seal(entries: &mut [Entry], cluster: ClusterId, slot: Slot, content: Cont
     for (entry, batch) in entries.iter_mut().zip(&footer.batches) {
         entry.bytes = bytes.slice(to_usize(batch.range.start)..to_usize(batch.range.end));
     }
-    let tail = bytes.slice(body_bytes..);
+    // The tail is not a slice of the object: it is kept until the commit, the object only until it is in S3.
     SealedObject {
         footer: SlotFooter {
             footer: Arc::new(footer),

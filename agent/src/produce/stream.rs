@@ -34,6 +34,7 @@ pub struct OpenStream {
     /// All slots below are ours.
     durable_end: SlotSeq,
     slots: BTreeMap<SlotSeq, SlotInFlight>,
+    batches: usize,
 }
 
 impl OpenStream {
@@ -44,6 +45,7 @@ impl OpenStream {
             next_seq: SlotSeq(0),
             durable_end: SlotSeq(0),
             slots: BTreeMap::new(),
+            batches: 0,
         }
     }
 
@@ -63,6 +65,7 @@ impl OpenStream {
     /// The next slot's PUT begins.
     pub fn begin(&mut self, entries: Vec<Entry>, footer: SlotFooter) {
         assert_eq!(footer.slot(), self.next_slot(), "objects are sealed for the next slot");
+        self.batches += entries.len();
         let in_flight = SlotInFlight {
             entries,
             footer: Some(footer),
@@ -80,6 +83,11 @@ impl OpenStream {
     /// Slots begun and not committed.
     pub fn uncommitted(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Batches in those slots.
+    pub fn uncommitted_batches(&self) -> usize {
+        self.batches
     }
 
     /// The first slot that was lost.
@@ -119,9 +127,16 @@ impl OpenStream {
     }
 
     /// Notes what the commit of one of our slots decided, and acknowledges its batches. A slot that is not in flight
-    /// (any more) is ignored: its commit may be reported twice.
+    /// (any more) is ignored: its commit may be reported twice. So is one that we do not know to be ours yet, although
+    /// the function may have committed it before its PUT was answered: it will be reported again.
     pub fn committed(&mut self, seq: SlotSeq, outcomes: &[BatchOutcome]) {
-        let Some(slot) = self.slots.remove(&seq) else { return };
+        if seq >= self.durable_end {
+            return;
+        }
+        let Some(slot) = self.slots.remove(&seq) else {
+            return;
+        };
+        self.batches -= slot.entries.len();
         assert_eq!(
             slot.entries.len(),
             outcomes.len(),
@@ -191,6 +206,26 @@ mod tests {
             lost.iter().all(|entry| entry.bytes.len() == 10),
             "bytes are kept until they are safe"
         );
+    }
+
+    #[test]
+    fn a_commit_that_is_seen_before_the_put_is_answered_does_not_stop_the_stream() {
+        let mut stream = stream();
+        let mut told = [
+            begin(&mut stream, AckLevel::Committed),
+            begin(&mut stream, AckLevel::Durable),
+        ];
+        begin(&mut stream, AckLevel::Committed);
+        let outcome = BatchOutcome::Appended(Offset(0));
+        stream.decided(SlotSeq(0), SlotDecision::Ours);
+        stream.committed(SlotSeq(0), &[outcome]);
+        stream.committed(SlotSeq(1), &[outcome]);
+        assert_eq!(stream.uploading(), 2, "the PUT of slot 1 is still under way");
+        let footers = stream.decided(SlotSeq(1), SlotDecision::Ours);
+        assert_eq!(footers.len(), 1, "the watcher is given the slot all the same");
+        assert_eq!(stream.decided(SlotSeq(2), SlotDecision::Ours).len(), 1);
+        assert_eq!(told[0].try_recv(), Ok(BatchAck::Committed(outcome)));
+        assert_eq!(told[1].try_recv(), Ok(BatchAck::Durable));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use types::{ClusterId, ContentId, NodeId, SlotSeq, StreamId};
+use types::{ClusterId, ContentId, NodeId, Slot, StreamId};
 use uuid::Uuid;
 
 use crate::fetch::read::CachePush;
@@ -31,6 +31,8 @@ const APPENDS_MAX: usize = 1024;
 /// Most slots that are ours and not committed: seventeen minutes without Postgres at four objects a second. Then
 /// nothing more is sealed, and producers are slowed by the byte permits.
 const UNCOMMITTED_MAX: usize = 4096;
+/// Most batches in those slots: each keeps some 400 bytes of what its producer waits for and of its footer.
+const UNCOMMITTED_BATCHES_MAX: usize = 262_144;
 
 /// What the writer works with.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ struct Writer {
     deps: WriterDeps,
     buffer: Buffer,
     stream: OpenStream,
-    uploads: JoinSet<(SlotSeq, SlotDecision)>,
+    uploads: JoinSet<(Slot, SlotDecision)>,
     /// The move to a new stream, while it is under way.
     leaving: Option<JoinHandle<StreamProgress>>,
     decided: Sender<commit::SlotFooter>,
@@ -160,6 +162,7 @@ impl Writer {
             && self.stream.first_lost().is_none()
             && self.uploads.len() < self.deps.uploads_max
             && self.stream.uncommitted() < UNCOMMITTED_MAX
+            && self.stream.uncommitted_batches() < UNCOMMITTED_BATCHES_MAX
     }
 
     /// When the next object is due; `None` while nothing is, or nothing may be sealed.
@@ -183,10 +186,10 @@ impl Writer {
 
     fn seal(&mut self, reason: SealReason, now: Instant) {
         let mut entries = self.buffer.take(now);
-        let reason = if self.buffer.is_empty() {
-            reason
-        } else {
-            SealReason::Footer
+        let reason = match reason {
+            // Not full, and yet not all of it: there was no more room in the footer.
+            SealReason::Time if !self.buffer.is_empty() => SealReason::Footer,
+            reason => reason,
         };
         let slot = self.stream.next_slot();
         let object = seal(&mut entries, self.deps.cluster, slot, ContentId(Uuid::new_v4()));
@@ -200,12 +203,17 @@ impl Writer {
             if let (SlotDecision::Ours, Some(push)) = (decision, push) {
                 push.push(object_format::slot_key(slot), object.bytes);
             }
-            (slot.seq, decision)
+            (slot, decision)
         });
     }
 
-    async fn on_decided(&mut self, (seq, decision): (SlotSeq, SlotDecision)) {
-        for footer in self.stream.decided(seq, decision) {
+    async fn on_decided(&mut self, (slot, decision): (Slot, SlotDecision)) {
+        assert_eq!(
+            slot.stream,
+            self.stream.id(),
+            "a stream is left only when none of its PUTs is under way"
+        );
+        for footer in self.stream.decided(slot.seq, decision) {
             // The watcher takes slots as long as it lives, and it lives until we drop the sender.
             let _ = self.decided.send(footer).await;
         }

@@ -56,7 +56,9 @@ pub(crate) fn refusal(
         return Some(BatchOutcome::Duplicate(known.base_offset));
     }
     if now.0 - state.updated_at.0 > expiry_ms {
-        return (!starts_afresh).then_some(BatchOutcome::UnknownProducerId);
+        // Forgotten, but for the proof that nothing is missing: the next sequence may go on.
+        let goes_on = candidate.epoch == state.epoch && candidate.base_sequence == state.next_sequence();
+        return (!starts_afresh && !goes_on).then_some(BatchOutcome::UnknownProducerId);
     }
     if candidate.epoch > state.epoch {
         return (!starts_afresh).then_some(BatchOutcome::OutOfOrderSequence);
@@ -233,14 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_producer_is_unknown_unless_it_starts_afresh() {
+    fn an_expired_producer_is_unknown_unless_it_goes_on_or_starts_afresh() {
         let state = appended(0, 0, 1);
         let later = TimestampMs(NOW.0 + EXPIRY_MS + 1);
-        assert_eq!(
-            refusal(Some(&state), candidate(0, 10, 1), later, EXPIRY_MS),
-            Some(BatchOutcome::UnknownProducerId)
-        );
-        assert_eq!(refusal(Some(&state), candidate(0, 0, 1), later, EXPIRY_MS), None);
+        let judge = |next| refusal(Some(&state), next, later, EXPIRY_MS);
+        assert_eq!(judge(candidate(0, 11, 1)), Some(BatchOutcome::UnknownProducerId));
+        assert_eq!(judge(candidate(0, 10, 1)), None);
+        assert_eq!(judge(candidate(0, 0, 1)), None);
     }
 
     #[test]

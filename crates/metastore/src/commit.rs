@@ -29,6 +29,8 @@ const TRANSACTION_TRIES: u32 = 4;
 const RETRY_WAIT: Duration = Duration::from_millis(50);
 /// Most slots of one transaction: bounds how long it holds its partition locks.
 const SLOTS_PER_TRANSACTION_MAX: usize = 64;
+/// Most batches of one transaction, for the same reason; one slot's are always taken.
+const BATCHES_PER_TRANSACTION_MAX: usize = 8192;
 
 /// Why slots could not be committed; those before them may have been.
 #[derive(Debug, thiserror::Error)]
@@ -93,27 +95,50 @@ impl Committer {
     /// Commits `slots`, in any order and of any streams, and whatever follows them without a hole. Says for each given
     /// slot what became of it. Safe to repeat, and safe to cancel: a transaction happens whole or not at all.
     pub async fn commit(&self, slots: Vec<SlotFooter>) -> Result<BTreeMap<Slot, SlotResult>, CommitError> {
+        let (results, committed_any) = self.commit_all(slots).await?;
+        // A second delivery commits nothing, and wakes nobody.
+        if committed_any {
+            self.send_hint().await;
+        }
+        Ok(results)
+    }
+
+    /// Tells every agent that something was committed. A hint only: who misses it polls.
+    pub async fn send_hint(&self) {
+        if let Err(error) = self.metastore.notify_commit("").await {
+            debug!(%error, "commit hint was not sent");
+        }
+    }
+
+    /// The same as [`Self::commit`]; the caller sends the hint.
+    pub async fn commit_without_hint(&self, slots: Vec<SlotFooter>) -> Result<BTreeMap<Slot, SlotResult>, CommitError> {
+        let (results, _) = self.commit_all(slots).await?;
+        Ok(results)
+    }
+
+    /// Results of `slots`, and whether anything was committed by us.
+    async fn commit_all(&self, slots: Vec<SlotFooter>) -> Result<(BTreeMap<Slot, SlotResult>, bool), CommitError> {
         let wanted: BTreeSet<Slot> = slots.iter().map(SlotFooter::slot).collect();
         let mut results = BTreeMap::new();
         let mut queue: BTreeMap<Slot, SlotFooter> = slots.into_iter().map(|slot| (slot.slot(), slot)).collect();
         let mut committed_any = false;
         while !queue.is_empty() {
-            let rest = queue.keys().nth(SLOTS_PER_TRANSACTION_MAX).copied();
-            let later = rest.map(|slot| queue.split_off(&slot)).unwrap_or_default();
-            let work: Vec<SlotFooter> = std::mem::replace(&mut queue, later).into_values().collect();
+            let work = take_work(&mut queue);
             let transacted = self.transact(&work).await?;
             committed_any |= !transacted.decision.objects.is_empty();
             note_results(&transacted, &mut results);
-            queue.extend(self.next_work(&work, &transacted).await?);
-        }
-        if committed_any {
-            // A hint only: who misses it polls.
-            if let Err(error) = self.metastore.notify_commit("").await {
-                debug!(%error, "commit hint was not sent");
+            match self.next_work(&work, &transacted).await {
+                Ok(next) => queue.extend(next),
+                // What follows was not asked for: it may not cost those their answer whose slots are committed.
+                Err(error) if wanted.iter().all(|slot| is_final(results.get(slot))) => {
+                    warn!(%error, "slots that follow are not committed yet");
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         results.retain(|slot, _| wanted.contains(slot));
-        Ok(results)
+        Ok((results, committed_any))
     }
 
     async fn transact(&self, work: &[SlotFooter]) -> Result<Transacted, MetastoreError> {
@@ -220,13 +245,33 @@ impl Committer {
     }
 }
 
+/// Takes the first slots out of `queue`, as many as one transaction may have.
+fn take_work(queue: &mut BTreeMap<Slot, SlotFooter>) -> Vec<SlotFooter> {
+    let mut work = Vec::new();
+    let mut batches = 0;
+    while let Some(entry) = queue.first_entry() {
+        batches += entry.get().footer.batches.len();
+        let full = work.len() >= SLOTS_PER_TRANSACTION_MAX || batches > BATCHES_PER_TRANSACTION_MAX;
+        if full && !work.is_empty() {
+            break;
+        }
+        work.push(entry.remove());
+    }
+    work
+}
+
+fn is_final(result: Option<&SlotResult>) -> bool {
+    result.is_some_and(|result| *result != SlotResult::Pending)
+}
+
 fn note_results(transacted: &Transacted, results: &mut BTreeMap<Slot, SlotResult>) {
     for (slot, verdict) in &transacted.decision.verdicts {
         let result = match verdict {
             SlotVerdict::Committed(outcomes) => SlotResult::Committed(outcomes.clone()),
-            SlotVerdict::AlreadyCommitted => {
-                SlotResult::Committed(transacted.earlier.get(slot).cloned().unwrap_or_default())
-            }
+            SlotVerdict::AlreadyCommitted => match transacted.earlier.get(slot) {
+                Some(outcomes) => SlotResult::Committed(outcomes.clone()),
+                None => SlotResult::Rejected("committed, but its outcomes are gone".to_owned()),
+            },
             SlotVerdict::Pending(_) => SlotResult::Pending,
             SlotVerdict::Orphan => SlotResult::Orphan,
             SlotVerdict::UnknownStream => SlotResult::UnknownStream,

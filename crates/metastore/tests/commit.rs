@@ -133,6 +133,29 @@ async fn slots_whose_events_never_come_are_read_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn much_work_is_cut_into_transactions_that_end_in_time() {
+    let cluster = Cluster::new().await;
+    let topic = cluster.topic("t", 1).await;
+    let many_slots = cluster.stream().await;
+    let many_batches = cluster.stream().await;
+    let small = (0..130).map(|seq| cluster.footer(slot(many_slots, seq), &[batch(&topic, 0, 1)]));
+    let batches: Vec<TestBatch> = (0..6_000).map(|_| batch(&topic, 0, 1)).collect();
+    let large = (0..3).map(|seq| cluster.footer(slot(many_batches, seq), &batches));
+    let raw = sqlx::PgPool::connect(&cluster.url()).await.unwrap();
+    for (slots, transactions) in [(small.collect::<Vec<_>>(), 3), (large.collect(), 3)] {
+        let stream = slots[0].slot().stream;
+        cluster.commit(slots).await;
+        let found: i64 = sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM objects WHERE stream_id = $1")
+            .bind(stream.0)
+            .fetch_one(&raw)
+            .await
+            .unwrap();
+        assert_eq!(found, transactions);
+    }
+    assert_eq!(cluster.plan(&topic, 0).await.end, Offset(130 + 18_000));
+}
+
+#[tokio::test]
 async fn what_lies_past_a_tombstone_never_commits() {
     let cluster = Cluster::new().await;
     let topic = cluster.topic("t", 1).await;
@@ -172,6 +195,19 @@ async fn an_unreadable_slot_stops_its_stream_and_no_other() {
     );
     cluster.outcomes(slot(sound, 0), &[batch(&topic, 0, 1)]).await;
     assert_eq!((cluster.gate(stuck).await, cluster.gate(sound).await), (0, 1));
+}
+
+#[tokio::test]
+async fn what_ails_a_later_slot_does_not_cost_an_earlier_one_its_answer() {
+    let cluster = Cluster::new().await;
+    let topic = cluster.topic("t", 1).await;
+    let stream = cluster.stream().await;
+    let later = cluster.footer(slot(stream, 2), &[batch(&topic, 0, 1)]);
+    assert_eq!(cluster.commit_one(later).await, SlotResult::Pending);
+    let (stranger, _) = seal(ClusterId(Uuid::new_v4()), slot(stream, 1), Kind::Data, &[]);
+    cluster.put_bytes(slot(stream, 1), stranger).await;
+    let outcomes = cluster.outcomes(slot(stream, 0), &[batch(&topic, 0, 1)]).await;
+    assert_eq!(outcomes, [Appended(Offset(0))]);
 }
 
 #[tokio::test]
