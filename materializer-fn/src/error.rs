@@ -57,8 +57,8 @@ pub(crate) fn fate_of_result(result: &SlotResult) -> Fate {
         SlotResult::Pending => Fate::Pending,
         SlotResult::Orphan => Fate::Orphan,
         SlotResult::UnknownStream => Fate::UnknownStream,
-        // The commit itself rejects nothing; footers are checked before.
-        SlotResult::Rejected(_) => Fate::Unreadable,
+        // Footers are checked before; this one was committed so long ago that its outcomes are gone.
+        SlotResult::Rejected(_) => Fate::Committed,
     }
 }
 
