@@ -1,4 +1,4 @@
-//! The sweep: commits what agents that are gone left behind, and ends their streams (DESIGN.md 9).
+//! The sweep: commits what agents that are gone left behind, and ends their streams (docs/ARCHITECTURE.md).
 //!
 //! Every pass commits the slots of a dead stream that follow its gate without a hole. Where an earlier pass, a grace
 //! period ago, saw the gate where it still stands, the first free slot gets a tombstone: S3 first, under the same condition

@@ -1,7 +1,7 @@
 //! One client's connection: frames in, answers out, in the order of the requests.
 //!
 //! Two halves run side by side in one task. The reader takes a frame, hands it to its handler and queues what comes back; the
-//! [`writer`] sends the answers in that order. A handler that defers its answer (Produce, Fetch) lets the reader go on, so a
+//! `writer` sends the answers in that order. A handler that defers its answer (Produce, Fetch) lets the reader go on, so a
 //! client's pipeline is full while its data are on their way; every other API is done before the next request is read.
 //! What a connection can hold is bounded: the queue by [`ConnectionLimits::pipelined_max`] and by bytes, a deferred answer is not
 //! worked on before all earlier ones have left.

@@ -32,7 +32,7 @@ pub struct PendingAck {
 
 impl AckLevel {
     /// Which level a batch needs. A batch with a producer id may still be refused by its commit, so it never is
-    /// acknowledged before it, whatever the mode says (DESIGN.md 5).
+    /// acknowledged before it, whatever the mode says (docs/ARCHITECTURE.md).
     pub fn of(mode: AckMode, acks: i16, has_producer_id: bool) -> Self {
         match (mode, acks) {
             _ if has_producer_id => Self::Committed,

@@ -1,7 +1,7 @@
 //! Sees to it that every slot of ours gets committed, and tells the writer what became of its batches.
 //!
 //! `inline` commits itself, `invoke` asks the function, `event` waits for the function to do it by itself. Whatever the
-//! path, each slot is watched until the row shows it, and one that is late is committed here (DESIGN.md 10). One
+//! path, each slot is watched until the row shows it, and one that is late is committed here (docs/ARCHITECTURE.md). One
 //! commit is in flight per stream; it carries every slot decided since the last one.
 
 use std::collections::VecDeque;

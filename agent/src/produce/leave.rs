@@ -1,5 +1,5 @@
 //! A stream is left through its row: first it is committed to its end, tombstone included, then the row says which of
-//! our slots are part of the log. Only then the next stream is opened (DESIGN.md 9). Without Postgres this waits.
+//! our slots are part of the log. Only then the next stream is opened (docs/ARCHITECTURE.md). Without Postgres this waits.
 
 use std::time::Duration;
 

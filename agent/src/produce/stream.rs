@@ -1,7 +1,7 @@
 //! The agent's open stream: which slots are in flight, which are ours, and what may be acknowledged. Pure.
 //!
 //! Acks go out in slot order: a slot may be acknowledged as durable only when it and all before it are known to be ours,
-//! because a free slot below may still become the stream's end (DESIGN.md 5 and 9).
+//! because a free slot below may still become the stream's end (docs/ARCHITECTURE.md).
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //!
 //! Every PUT is conditional, so S3 is the only arbiter: 412 means the slot is decided, and the content id in the footer
 //! there tells by whom. A PUT that fails may still have happened; it is never given up, only replaced by a tombstone in
-//! the same slot, tried until the slot is decided one way or the other (DESIGN.md 1 and 8).
+//! the same slot, tried until the slot is decided one way or the other (docs/ARCHITECTURE.md).
 
 use std::sync::Arc;
 use std::time::Duration;

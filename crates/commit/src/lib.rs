@@ -1,7 +1,7 @@
 //! The heart of yaks: which slots commit now, which offset each batch gets, and what is refused and why.
 //!
 //! Pure. The metastore locks and reads rows, asks [`decide`], and writes what it says; the simulator and the property
-//! tests ask the same function. What always holds (DESIGN.md 2, 3, 4, 6): slots of a stream commit in order and
+//! tests ask the same function. What always holds (docs/ARCHITECTURE.md): slots of a stream commit in order and
 //! without a hole, a slot commits once, a partition's offsets are contiguous, and every batch has exactly one outcome.
 
 mod decide;

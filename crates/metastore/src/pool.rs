@@ -11,7 +11,7 @@ use crate::{MetastoreError, PostgresConfig, SslMode};
 /// How long a caller waits for a free connection before it is told "unavailable".
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A frozen or lost client may not hold partition locks (DESIGN.md 3); the same values are set on the roles of a deployment.
+/// A frozen or lost client may not hold partition locks (docs/ARCHITECTURE.md); the same values are set on the roles of a deployment.
 const TIMEOUTS: [(&str, &str); 3] = [
     ("idle_in_transaction_session_timeout", "5s"),
     ("lock_timeout", "2s"),

@@ -20,7 +20,7 @@ pub struct StreamProgress {
 }
 
 impl Metastore {
-    /// Writes the stream's row; must have succeeded before the stream's first PUT (DESIGN.md 9).
+    /// Writes the stream's row; must have succeeded before the stream's first PUT (docs/ARCHITECTURE.md).
     pub async fn open_stream(&self, stream: StreamId, node: NodeId) -> Result<(), MetastoreError> {
         let statement = "INSERT INTO streams (stream_id, node_id) VALUES ($1, $2) ON CONFLICT (stream_id) DO NOTHING";
         sqlx::query(statement)

@@ -12,7 +12,7 @@ pub const BATCH_BYTES_MAX: usize = 1_048_588;
 /// Largest footer. Ours: one suffix-range GET always suffices, and it fits a Lambda invocation (6 MB) several times.
 pub const FOOTER_BYTES_MAX: usize = 256 * 1024;
 
-/// Most slots whose footers one commit fetches at a time to close a hole. Ours (DESIGN.md 2).
+/// Most slots whose footers one commit fetches at a time to close a hole. Ours (docs/ARCHITECTURE.md).
 pub const MISSING_FOOTERS_MAX: usize = 16;
 
 /// Batches a partition remembers of a producer (Kafka: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).

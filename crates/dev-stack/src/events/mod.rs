@@ -1,6 +1,6 @@
 //! From a PUT to the function, as AWS wires it: S3 event, SQS queue, event source mapping.
 //!
-//! The queue lives in memory. What waits in it when we stop is lost, as an event may always be (DESIGN.md, 10): agents
+//! The queue lives in memory. What waits in it when we stop is lost, as an event may always be (docs/ARCHITECTURE.md): agents
 //! commit a slot themselves when its event does not come, the sweep does it for agents that are gone.
 
 mod delivery;
