@@ -23,9 +23,12 @@ up: deps build ## Run everything in the foreground: make up [AGENTS=2] [ARGS="--
 build: ## Build what `make up` runs
 	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack
 
+# Settings of the shell that `make test` is typed in must not reach the programs under test.
+without_settings := env $(patsubst %,-u %,$(filter YAKS_%,$(.VARIABLES)))
+
 test: deps ## All tests; they start the Postgres they need
 	$(CARGO) build --workspace --bins --examples
-	$(CARGO) test --workspace
+	$(without_settings) $(CARGO) test --workspace
 
 lint: fmt-check clippy doc shellcheck ## All that finds fault without running
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// A secret key that never shows in logs.
+/// A key or password that never shows in logs.
 #[derive(Clone, Default)]
 pub struct Secret(String);
 
