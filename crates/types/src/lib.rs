@@ -1,7 +1,8 @@
-//! The words every part of yaks shares: ids, offsets, object keys, byte ranges, limits, the clock and
-//! rendezvous hashing. Pure: no tokio, AWS, SQL or Kafka protocol. Ranges are half-open everywhere.
+//! The words every part of yaks shares: ids, offsets, object keys, byte ranges, limits, the clock,
+//! randomness and rendezvous hashing. Pure: no tokio, AWS, SQL or Kafka protocol. Ranges are half-open everywhere.
 
 mod clock;
+mod entropy;
 mod ids;
 pub mod limits;
 mod range;
@@ -9,6 +10,7 @@ mod rendezvous;
 mod topic;
 
 pub use clock::{Clock, ManualClock, SystemClock, TimestampMs};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use ids::{
     ClusterId, ContentId, NodeId, ObjectId, ObjectKey, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence,
     Slot, SlotSeq, StreamId, TopicId, TopicNumber,
