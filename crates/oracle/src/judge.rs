@@ -128,7 +128,8 @@ pub(crate) fn totals(ledger: &Connection) -> rusqlite::Result<Totals> {
     })
 }
 
-fn judge_one(ledger: &Connection, invariant: Invariant) -> rusqlite::Result<Verdict> {
+/// Judges one of them.
+pub(crate) fn judge_one(ledger: &Connection, invariant: Invariant) -> rusqlite::Result<Verdict> {
     let mut verdict = Verdict {
         invariant,
         violations: 0,

@@ -154,7 +154,8 @@ fn write_all(mut connection: Connection, entries: &Receiver<Entry>) -> rusqlite:
     Ok(())
 }
 
-fn write(connection: &Connection, entry: Entry, now_ms: i64) -> rusqlite::Result<()> {
+/// Writes one entry down.
+pub(crate) fn write(connection: &Connection, entry: Entry, now_ms: i64) -> rusqlite::Result<()> {
     match entry {
         Entry::Sent { id, checksum } => connection
             .prepare_cached(

@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod consume;
 mod deliveries;
+mod in_memory;
 mod judge;
 mod ledger;
 mod produce;
@@ -21,6 +22,7 @@ mod report;
 mod topics;
 
 pub use config::{Acks, Compression, OracleConfig};
+pub use in_memory::{Judgement, MemoryLedger, NamedRecord, RecordName, named_record, sender_of};
 pub use judge::{Invariant, Totals, Verdict};
 pub use produce::ProduceSummary;
 pub use report::Report;
