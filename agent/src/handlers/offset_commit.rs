@@ -1,7 +1,7 @@
 //! OffsetCommit: remembers how far a group has read. Groups that Kafka manages (JoinGroup) are not built yet, so only
 //! consumers that assign partitions to themselves commit: generation -1.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kafka_protocol::error::ResponseError;
@@ -99,7 +99,7 @@ fn check(
 fn judge(
     topic: &OffsetCommitRequestTopic,
     partition: &OffsetCommitRequestPartition,
-    known: &HashSet<TopicPartition>,
+    known: &BTreeSet<TopicPartition>,
 ) -> Option<ResponseError> {
     match check(topic, partition) {
         Ok(key) => (!known.contains(&key)).then_some(ResponseError::UnknownTopicOrPartition),

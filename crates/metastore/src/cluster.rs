@@ -1,16 +1,13 @@
-//! The cluster's one id, drawn by the first migration.
+//! The cluster's one id.
 
+use async_trait::async_trait;
 use types::ClusterId;
-use uuid::Uuid;
 
-use crate::{Metastore, MetastoreError};
+use crate::MetastoreError;
 
-impl Metastore {
-    /// The id of this cluster; the same for as long as the database lives.
-    pub async fn cluster_id(&self) -> Result<ClusterId, MetastoreError> {
-        let id: Uuid = sqlx::query_scalar("SELECT cluster_id FROM cluster")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(ClusterId(id))
-    }
+/// The table of the one cluster.
+#[async_trait]
+pub trait Cluster {
+    /// The id of this cluster; the same for as long as the metastore lives.
+    async fn cluster_id(&self) -> Result<ClusterId, MetastoreError>;
 }

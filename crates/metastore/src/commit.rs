@@ -18,9 +18,8 @@ use tracing::{debug, error, warn};
 use types::limits::{MISSING_FOOTERS_MAX, PRODUCER_ID_EXPIRY_MS};
 use types::{ClusterId, Slot, SlotSeq, StreamId};
 
-use crate::commit_tx::Transacted;
 use crate::metrics::{COMMIT_DURATION, COMMIT_SLOTS, UNREADABLE_SLOTS};
-use crate::{Metastore, MetastoreError, SlotReadError, read_slot_footer};
+use crate::{Metastore, MetastoreError, SlotReadError, Transacted, read_slot_footer};
 
 /// Tries of one transaction while Postgres says "not now" (deadlock, lock timeout, fail-over). The whole of them fits
 /// the function's timeout of 10 s.

@@ -1,35 +1,45 @@
-//! Postgres: one module per table, and the commit that gives every batch its offset.
+//! What yaks knows about its data: one trait per table, and the commit that gives every batch its offset.
+//!
+//! [`Metastore`] is the handle. Behind it stands Postgres (`postgres/`). Each table has a module with its types and its trait, and
+//! one of the same name in every implementation. [`Committer`] stands above the traits: there is one.
 
-mod agents;
+mod backend;
 mod cluster;
 mod commit;
-mod commit_tx;
+mod commits;
 mod config;
 mod error;
 mod group_offsets;
+mod hints;
+mod leases;
+mod lifecycle;
 mod log_index;
 mod metrics;
-mod migrate;
-mod notify;
 mod partitions;
-mod pool;
+mod postgres;
 mod producer_ids;
+mod schema;
 mod slot_object;
 mod streams;
-mod sweep;
+mod sweeps;
 mod topics;
 
-pub use agents::{LeaseError, LiveAgent, NewAgent};
+pub use backend::{Backend, Metastore};
+pub use cluster::Cluster;
 pub use commit::{CommitError, Committer};
+pub use commits::{Commits, Transacted};
 pub use config::{PostgresConfig, SslMode};
 pub use error::MetastoreError;
-pub use group_offsets::{CommittedOffset, GroupOffset, TopicPartition};
-pub use log_index::{IndexedRange, PlannedPartition, WantedRange};
+pub use group_offsets::{CommittedOffset, GroupOffset, GroupOffsets, TopicPartition};
+pub use hints::{CommitHints, HintSource, Hints};
+pub use leases::{LeaseError, Leases, LiveAgent, NewAgent};
+pub use lifecycle::Lifecycle;
+pub use log_index::{IndexedRange, LogIndex, PlannedPartition, WantedRange};
 pub use metrics::describe_metrics;
-pub use notify::CommitHints;
-pub use partitions::LogEnds;
-pub use pool::Metastore;
+pub use partitions::{LogEnds, Partitions};
+pub use producer_ids::ProducerIds;
+pub use schema::Schema;
 pub use slot_object::{SlotReadError, decode_slot_footer, read_slot_footer};
-pub use streams::StreamProgress;
-pub use sweep::DeadStream;
-pub use topics::{NewTopic, TopicCreation, TopicInfo, TopicSettings};
+pub use streams::{StreamProgress, Streams};
+pub use sweeps::{DeadStream, Sweeps};
+pub use topics::{NewTopic, TopicCreation, TopicInfo, TopicSettings, Topics};

@@ -6,6 +6,7 @@ use ::commit::{
     BatchOutcome, Decision, IndexRow, LockedState, NewObject, PartitionState, ProducerState, RememberedBatch,
     SlotFooter, StreamState, decide,
 };
+use async_trait::async_trait;
 use object_format::Kind;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -16,25 +17,13 @@ use types::{
 };
 use uuid::Uuid;
 
-use crate::streams::{from_sql, outcomes, to_sql};
-use crate::{Metastore, MetastoreError};
+use super::Postgres;
+use super::streams::{from_sql, outcomes, to_sql};
+use crate::{Commits, MetastoreError, Transacted};
 
-/// What one transaction found and did.
-#[derive(Debug)]
-pub(crate) struct Transacted {
-    /// The verdicts.
-    pub(crate) decision: Decision,
-    /// The streams' rows afterwards.
-    pub(crate) streams: BTreeMap<StreamId, StreamState>,
-    /// Slots that wait for a predecessor, per stream.
-    pub(crate) pending: BTreeMap<StreamId, BTreeSet<SlotSeq>>,
-    /// Outcomes of slots that an earlier commit has.
-    pub(crate) earlier: BTreeMap<Slot, Vec<BatchOutcome>>,
-}
-
-impl Metastore {
-    /// Commits what of `slots` can be committed now. Idempotent: run again after a lost answer, it finds the work done.
-    pub(crate) async fn commit_transaction(
+#[async_trait]
+impl Commits for Postgres {
+    async fn commit_transaction(
         &self,
         slots: &[SlotFooter],
         producer_expiry_ms: i64,
@@ -67,6 +56,24 @@ impl Metastore {
             pending,
             earlier,
         })
+    }
+
+    async fn pending_slots(
+        &self,
+        stream: StreamId,
+        from: SlotSeq,
+        slots_max: i64,
+    ) -> Result<Vec<SlotFooter>, MetastoreError> {
+        self.read_pending(stream, from, slots_max).await
+    }
+
+    async fn keep_pending(
+        &self,
+        stream: StreamId,
+        gate: SlotSeq,
+        slots: &[SlotFooter],
+    ) -> Result<bool, MetastoreError> {
+        self.write_pending(stream, gate, slots).await
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgConnection, PgPool};
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-
-use crate::{MetastoreError, PostgresConfig, SslMode};
+use crate::{Lifecycle, MetastoreError, PostgresConfig, SslMode};
 
 /// How long a caller waits for a free connection before it is told "unavailable".
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,15 +18,15 @@ const TIMEOUTS: [(&str, &str); 3] = [
     ("statement_timeout", "10s"),
 ];
 
-/// A handle on the database; cheap to clone.
+/// The tables in Postgres.
 #[derive(Clone, Debug)]
-pub struct Metastore {
-    pub(crate) pool: PgPool,
+pub(crate) struct Postgres {
+    pub(super) pool: PgPool,
 }
 
-impl Metastore {
-    /// A handle that connects when first used.
-    pub fn new(config: &PostgresConfig) -> Self {
+impl Postgres {
+    /// Connects when first used.
+    pub(crate) fn new(config: &PostgresConfig) -> Self {
         Self::with_options(connect_options(config).options(TIMEOUTS), config.pool_size)
     }
 
@@ -40,10 +40,12 @@ impl Metastore {
             pool: pool.test_before_acquire(false).connect_lazy_with(options),
         }
     }
+}
 
-    /// Whether Postgres answers; for the start, on a connection of its own: the pool would try again and again until its
-    /// time is over, and then not say why.
-    pub async fn ping(&self) -> Result<(), MetastoreError> {
+#[async_trait]
+impl Lifecycle for Postgres {
+    // On a connection of its own: the pool would try again and again until its time is over, and then not say why.
+    async fn ping(&self) -> Result<(), MetastoreError> {
         let options = self.pool.connect_options();
         let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
         let connection = connected.map_err(|_| MetastoreError::Unavailable("no answer within 5 s".to_owned()))??;
@@ -51,8 +53,7 @@ impl Metastore {
         Ok(())
     }
 
-    /// Waits for statements under way, then closes all connections.
-    pub async fn close(&self) {
+    async fn close(&self) {
         self.pool.close().await;
     }
 }

@@ -1,14 +1,16 @@
-//! Hints that something was committed, over Postgres NOTIFY. Sent outside the commit: a transaction that notifies
-//! commits under one lock of the whole server. A hint may be lost at any time; whoever waits also polls slowly.
+//! Hints over Postgres NOTIFY. Sent outside the commit: a transaction that notifies commits under one lock of the whole
+//! server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::Executor;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::{Metastore, MetastoreError};
+use super::Postgres;
+use crate::{HintSource, Hints, MetastoreError};
 
 const CHANNEL: &str = "yaks_commit";
 
@@ -21,9 +23,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long the answer may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Metastore {
-    /// Tells every listener that something was committed; at most 7999 bytes (Postgres's limit).
-    pub async fn notify_commit(&self, payload: &str) -> Result<(), MetastoreError> {
+#[async_trait]
+impl Hints for Postgres {
+    async fn notify_commit(&self, payload: &str) -> Result<(), MetastoreError> {
         sqlx::query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(payload)
@@ -31,26 +33,25 @@ impl Metastore {
             .await?;
         Ok(())
     }
+
+    fn hint_source(&self) -> Box<dyn HintSource> {
+        Box::new(Notifications {
+            options: self.pool.connect_options(),
+            listener: None,
+        })
+    }
 }
 
-/// A listener for such hints, with a connection of its own, made again whenever it is lost.
+/// A listener with a connection of its own, made again whenever it is lost.
 #[derive(Debug)]
-pub struct CommitHints {
+struct Notifications {
     options: Arc<PgConnectOptions>,
     listener: Option<PgListener>,
 }
 
-impl CommitHints {
-    /// A listener that connects when it is first asked.
-    pub fn listen(metastore: &Metastore) -> Self {
-        Self {
-            options: metastore.pool.connect_options(),
-            listener: None,
-        }
-    }
-
-    /// The next hint. While Postgres is away it waits until it is back; what was sent meanwhile is lost. Safe to cancel.
-    pub async fn recv(&mut self) -> String {
+#[async_trait]
+impl HintSource for Notifications {
+    async fn recv(&mut self) -> String {
         loop {
             match self.try_recv().await {
                 Ok(Some(payload)) => return payload,
@@ -63,7 +64,9 @@ impl CommitHints {
             }
         }
     }
+}
 
+impl Notifications {
     async fn try_recv(&mut self) -> Result<Option<String>, sqlx::Error> {
         let listener = match &mut self.listener {
             Some(listener) => listener,

@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, Executor};
 
-use crate::{Metastore, MetastoreError};
+use super::Postgres;
+use crate::{MetastoreError, Schema};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
-impl Metastore {
-    /// Applies the migrations that are missing.
-    pub async fn migrate(&self) -> Result<(), MetastoreError> {
+#[async_trait]
+impl Schema for Postgres {
+    async fn migrate(&self) -> Result<(), MetastoreError> {
         // Off the pool and closed afterwards: it waits for the migrations' lock, and an index build may well take
         // longer than a statement of ours is allowed to.
         let mut connection = self.pool.acquire().await?.detach();
@@ -27,8 +29,7 @@ impl Metastore {
         Ok(())
     }
 
-    /// Whether the database has exactly the migrations of this build; the error says what to do.
-    pub async fn check_schema(&self) -> Result<(), MetastoreError> {
+    async fn check_schema(&self) -> Result<(), MetastoreError> {
         let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
             .fetch_one(&self.pool)
             .await?;

@@ -1,29 +1,17 @@
-//! What the sweep needs of Postgres: streams that nobody holds open any more.
+//! The sweep's questions to Postgres.
 
+use async_trait::async_trait;
 use sqlx::Row;
 use types::{SlotSeq, StreamId};
 use uuid::Uuid;
 
-use crate::streams::{from_sql, to_sql};
-use crate::{Metastore, MetastoreError};
+use super::Postgres;
+use super::streams::{from_sql, to_sql};
+use crate::{DeadStream, MetastoreError, Sweeps};
 
-/// A stream without an end that no live lease names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeadStream {
-    /// The stream.
-    pub stream: StreamId,
-    /// The slot that commits next.
-    pub next_seq: SlotSeq,
-    /// Whether an earlier pass, at least a grace period ago, saw the gate where it stands now.
-    pub stood_still: bool,
-}
-
-impl Metastore {
-    /// Dead streams, at most `streams_max`. A stream counts only once it is older than the grace period: its agent may
-    /// not have taken its lease yet. Those not swept yet come first and those that have stood still longest come last:
-    /// streams that cannot be ended would otherwise keep the rest from ever being looked at. Work is proportional to
-    /// what is open.
-    pub async fn dead_streams(&self, grace_ms: i64, streams_max: i64) -> Result<Vec<DeadStream>, MetastoreError> {
+#[async_trait]
+impl Sweeps for Postgres {
+    async fn dead_streams(&self, grace_ms: i64, streams_max: i64) -> Result<Vec<DeadStream>, MetastoreError> {
         let statement = "SELECT stream_id, next_seq, \
                     coalesce(swept_seq = next_seq AND swept_at <= now() - make_interval(secs => $1 / 1000.0), false) \
                     AS stood_still \
@@ -47,8 +35,7 @@ impl Metastore {
             .collect()
     }
 
-    /// Notes that a pass saw `stream`'s gate at `seq`; the time of the first such pass stays.
-    pub async fn note_swept(&self, stream: StreamId, seq: SlotSeq) -> Result<(), MetastoreError> {
+    async fn note_swept(&self, stream: StreamId, seq: SlotSeq) -> Result<(), MetastoreError> {
         let statement = "UPDATE streams SET swept_seq = $2, swept_at = now() \
              WHERE stream_id = $1 AND end_seq IS NULL AND swept_seq IS DISTINCT FROM $2";
         sqlx::query(statement)

@@ -1,0 +1,19 @@
+//! The metastore in Postgres: one module per table, longer statements in `queries/<table>/<verb>.sql`.
+
+mod cluster;
+mod commit_tx;
+mod error;
+mod group_offsets;
+mod hints;
+mod leases;
+mod log_index;
+mod migrate;
+mod partitions;
+mod pending_slots;
+mod pool;
+mod producer_ids;
+mod streams;
+mod sweeps;
+mod topics;
+
+pub(crate) use pool::Postgres;
