@@ -6,6 +6,7 @@ use std::sync::Arc;
 use metastore::{Committer, Metastore, MetastoreError, PostgresConfig};
 use storage::{ObjectStore, S3Config, S3ConfigError, S3Store};
 use tokio::sync::OnceCell;
+use types::{Clock, Entropy, SystemClock, SystemEntropy};
 
 use crate::Config;
 use crate::limits::{DB_POOL_SIZE_MAX, S3_TIMEOUTS};
@@ -19,6 +20,10 @@ pub struct Context {
     pub store: Arc<dyn ObjectStore>,
     /// How long a dead stream must stand still before the sweep ends it.
     pub sweep_grace_ms: i64,
+    /// The time; read for the deadline that Lambda gives.
+    pub clock: Arc<dyn Clock>,
+    /// Where the content ids of tombstones come from.
+    pub entropy: Arc<dyn Entropy>,
     committer: OnceCell<Committer>,
 }
 
@@ -30,14 +35,22 @@ impl Context {
         Ok(Self::new(metastore, store, config.sweep_grace_ms))
     }
 
-    /// A context of clients made elsewhere: tests and the simulator bring their own.
+    /// A context of clients made elsewhere, with the machine's time and randomness.
     pub fn new(metastore: Metastore, store: Arc<dyn ObjectStore>, sweep_grace_ms: i64) -> Self {
         Self {
             metastore,
             store,
             sweep_grace_ms,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
             committer: OnceCell::new(),
         }
+    }
+
+    /// The same with time and randomness from elsewhere: the simulator brings its own.
+    #[must_use]
+    pub fn with_nature(self, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { clock, entropy, ..self }
     }
 
     /// The committer; the first call asks Postgres for the cluster's id.

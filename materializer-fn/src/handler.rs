@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::warn;
-use types::{Clock, ObjectKey, SystemClock};
+use types::{Clock, ObjectKey};
 
 use crate::error::HandlerError;
 use crate::event::{self, Event, QueueMessage};
@@ -38,7 +38,7 @@ pub enum Answer {
 
 /// Serves one invocation of Lambda, within its deadline.
 pub async fn invoked(context: &Context, event: LambdaEvent<Value>) -> Result<Answer, HandlerError> {
-    let deadline = Instant::now() + time_left(event.context.deadline);
+    let deadline = Instant::now() + time_left(event.context.deadline, context.clock.as_ref());
     handle(context, event.payload, deadline)
         .await
         .inspect_err(|error| warn!(%error, "invocation failed"))
@@ -90,10 +90,10 @@ async fn queue(context: &Context, messages: &[QueueMessage], deadline: Instant) 
 }
 
 /// Time until the deadline that Lambda gives (in ms since 1970), less what the answer takes.
-fn time_left(deadline_ms: u64) -> Duration {
+fn time_left(deadline_ms: u64, clock: &dyn Clock) -> Duration {
     if deadline_ms == 0 {
         return INVOCATION_TIME_DEFAULT;
     }
-    let now_ms = u64::try_from(SystemClock.now().0).unwrap_or_default();
+    let now_ms = u64::try_from(clock.now().0).unwrap_or_default();
     Duration::from_millis(deadline_ms.saturating_sub(now_ms)).saturating_sub(ANSWER_MARGIN)
 }

@@ -16,7 +16,6 @@ use storage::{PutOutcome, StorageError};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 use types::{ClusterId, ContentId, Slot, SlotSeq};
-use uuid::Uuid;
 
 use crate::limits::{FOOTERS_AT_ONCE_MAX, STREAMS_AT_ONCE_MAX, SWEEP_STREAMS_MAX};
 use crate::{Context, metrics};
@@ -191,7 +190,8 @@ async fn footers_from(
 /// Puts the tombstone into the slot at the gate, which was free a moment ago, and commits it. False: somebody else was
 /// there first, the next pass looks again.
 async fn end_stream(context: &Context, committer: &Committer, dead: DeadStream) -> Result<bool, SweepError> {
-    let footer = tombstone(committer.cluster(), slot(dead, dead.next_seq))?;
+    let content = ContentId(context.entropy.uuid_v4());
+    let footer = tombstone(committer.cluster(), slot(dead, dead.next_seq), content)?;
     let key = slot_key(footer.slot());
     if context.store.put_if_absent(&key, footer.tail.clone()).await? == PutOutcome::AlreadyExists {
         return Ok(false);
@@ -202,14 +202,14 @@ async fn end_stream(context: &Context, committer: &Committer, dead: DeadStream) 
 }
 
 /// An object that is nothing but its footer.
-fn tombstone(cluster: ClusterId, slot: Slot) -> Result<SlotFooter, FormatError> {
+fn tombstone(cluster: ClusterId, slot: Slot, content: ContentId) -> Result<SlotFooter, FormatError> {
     let footer = Footer {
         kind: Kind::Tombstone,
         required_features: 0,
         optional_features: 0,
         cluster,
         slot,
-        content: ContentId(Uuid::new_v4()),
+        content,
         topics: Vec::new(),
         batches: Vec::new(),
         tags: Tags::new(),
