@@ -5,6 +5,7 @@ mod config;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
+pub mod failing;
 mod memory;
 mod metrics;
 mod s3;
