@@ -225,8 +225,21 @@ async fn a_body_that_does_not_fit_its_range_is_refused() {
         answer.body(Body::from("tail")).unwrap()
     })
     .await;
-    let error = server.store.get(&key(), GetRange::Suffix(10)).await.unwrap_err();
+    let first_ten = GetRange::Bytes(ByteRange { start: 0, end: 10 });
+    let error = server.store.get(&key(), first_ten).await.unwrap_err();
     assert_eq!(error.kind, StorageErrorKind::Unavailable, "{error}");
+    let shorter = Server::answering(|| {
+        let answer = Response::builder()
+            .status(206)
+            .header("content-range", "bytes 10-13/20");
+        answer.body(Body::from("tail")).unwrap()
+    })
+    .await;
+    assert_eq!(
+        shorter.store.get(&key(), GetRange::Suffix(10)).await.unwrap_err().kind,
+        StorageErrorKind::Other,
+        "a suffix of ten bytes is not these four"
+    );
     let ignoring = Server::answering(|| Response::new(Body::from("the whole object"))).await;
     let asked = GetRange::Bytes(ByteRange { start: 4, end: 9 });
     assert_eq!(
