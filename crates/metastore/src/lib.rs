@@ -1,7 +1,8 @@
 //! What yaks knows about its data: one trait per table, and the commit that gives every batch its offset.
 //!
-//! [`Metastore`] is the handle. Behind it stands Postgres (`postgres/`). Each table has a module with its types and its trait, and
-//! one of the same name in every implementation. [`Committer`] stands above the traits: there is one.
+//! [`Metastore`] is the handle. Behind it stands Postgres (`postgres/`), or ordered maps ([`memory`]) for the simulator
+//! and tests. Each table has a module with its types and its trait, and one of the same name in either
+//! implementation. [`Committer`] stands above the traits: there is one.
 
 mod backend;
 mod cluster;
@@ -14,6 +15,7 @@ mod hints;
 mod leases;
 mod lifecycle;
 mod log_index;
+pub mod memory;
 mod metrics;
 mod partitions;
 mod postgres;
