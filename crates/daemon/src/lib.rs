@@ -13,4 +13,4 @@ pub use limits::raise_nofile_limit;
 pub use readiness::{Condition, Readiness};
 pub use settings::{Alias, alias_env, parse_settings};
 pub use shutdown::token_on_signal;
-pub use tasks::{StillRunning, Tasks};
+pub use tasks::{AbortOnDrop, StillRunning, Tasks};

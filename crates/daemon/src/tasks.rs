@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,8 +25,26 @@ struct Inner {
     tracker: TaskTracker,
     shutdown: CancellationToken,
     next_id: AtomicU64,
-    running: Mutex<BTreeMap<u64, &'static str>>,
+    roster: Mutex<Roster>,
     failed: Mutex<Option<&'static str>>,
+}
+
+/// Who is running.
+#[derive(Debug, Default)]
+struct Roster {
+    running: BTreeMap<u64, (&'static str, Option<AbortHandle>)>,
+    /// Whoever starts now is ended at once.
+    aborted: bool,
+}
+
+/// Aborts the tasks when it is dropped.
+#[derive(Debug)]
+pub struct AbortOnDrop(Tasks);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Tasks that did not end before the deadline.
@@ -41,7 +59,7 @@ impl Tasks {
             tracker: TaskTracker::new(),
             shutdown,
             next_id: AtomicU64::new(0),
-            running: Mutex::default(),
+            roster: Mutex::default(),
             failed: Mutex::default(),
         }))
     }
@@ -84,6 +102,7 @@ impl Tasks {
         let ended = async {
             loop {
                 tokio::select! {
+                    biased;
                     () = self.0.tracker.wait() => return,
                     _ = waiting.tick() => tracing::info!(tasks = self.names().join(", "), "waiting for tasks to end"),
                 }
@@ -100,16 +119,39 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let running = Running::enter(self, name, core);
-        self.0.tracker.spawn(async move {
+        let id = running.id;
+        let handle = self.0.tracker.spawn(async move {
             let _running = running;
             task.await
-        })
+        });
+        let mut roster = self.roster();
+        if roster.aborted {
+            handle.abort();
+        } else if let Some((_, abort)) = roster.running.get_mut(&id) {
+            *abort = Some(handle.abort_handle());
+        }
+        drop(roster);
+        handle
+    }
+
+    /// Ends all tasks, now and from now on, at the await where each stands: what a killed process does to its tasks.
+    pub fn abort(&self) {
+        let mut roster = self.roster();
+        roster.aborted = true;
+        let running: Vec<AbortHandle> = roster.running.values().filter_map(|(_, abort)| abort.clone()).collect();
+        drop(roster);
+        running.iter().for_each(AbortHandle::abort);
+    }
+
+    /// A guard that aborts the tasks when it is dropped, for whoever must not leave any behind.
+    pub fn abort_on_drop(&self) -> AbortOnDrop {
+        AbortOnDrop(self.clone())
     }
 
     /// Names of running tasks, with a count where there are several of one name.
     fn names(&self) -> Vec<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in self.running().values() {
+        for (name, _) in self.roster().running.values() {
             *counts.entry(name).or_default() += 1;
         }
         let named = |(name, count)| {
@@ -122,8 +164,8 @@ impl Tasks {
         counts.into_iter().map(named).collect()
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, &'static str>> {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.0.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,7 +180,7 @@ struct Running {
 impl Running {
     fn enter(tasks: &Tasks, name: &'static str, core: bool) -> Self {
         let id = tasks.0.next_id.fetch_add(1, Ordering::Relaxed);
-        tasks.running().insert(id, name);
+        tasks.roster().running.insert(id, (name, None));
         Self {
             tasks: tasks.clone(),
             id,
@@ -150,7 +192,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.tasks.running().remove(&self.id);
+        self.tasks.roster().running.remove(&self.id);
         if !std::thread::panicking() {
             return;
         }
@@ -194,6 +236,18 @@ mod tests {
         let token = tasks.shutdown().clone();
         tasks.spawn_core("heeds", async move { token.cancelled().await });
         assert_eq!(tasks.stop(Duration::from_secs(5)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn tasks_are_aborted_when_their_guard_is_dropped_and_none_starts_after() {
+        let tasks = tasks();
+        let waiting = tasks.spawn_core("waiting", std::future::pending::<()>());
+        drop(tasks.abort_on_drop());
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        let late = tasks.spawn("late", std::future::pending::<()>());
+        assert!(late.await.unwrap_err().is_cancelled());
+        assert_eq!(tasks.core_failure(), None);
+        tasks.stop(Duration::from_secs(5)).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
