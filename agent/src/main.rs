@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use agent::config::{ALIASES, Command, Config};
-use agent::run::{migrate, run};
+use agent::process::{migrate, serve};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -37,7 +37,7 @@ async fn start(config: Config) -> anyhow::Result<()> {
         Some(Command::Migrate) => migrate(&config).await,
         None => {
             config.validate().map_err(anyhow::Error::msg)?;
-            run(config, telemetry, daemon::token_on_signal()?).await
+            serve(config, telemetry, daemon::token_on_signal()?).await
         }
     }
 }

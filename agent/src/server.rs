@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use daemon::Tasks;
 use metrics::{counter, gauge};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +16,7 @@ use types::limits;
 use crate::broker::Broker;
 use crate::connection::{self, ConnectionLimits};
 use crate::frame::{BytePermits, FrameLimits};
+use crate::incoming::{Incoming, Socket};
 use crate::metrics::{CONNECTIONS, CONNECTIONS_REFUSED};
 
 /// How long the loop rests after an accept that failed for want of file descriptors or memory.
@@ -63,7 +62,13 @@ impl ServerLimits {
 }
 
 /// Accepts and serves until `shutdown` is cancelled; then requests in flight are answered, everything is closed, and it returns.
-pub async fn serve(listener: TcpListener, broker: Arc<Broker>, limits: ServerLimits, shutdown: CancellationToken) {
+/// Dropped before that, it drops every connection with it, as a killed process does.
+pub async fn serve(
+    mut incoming: Box<dyn Incoming>,
+    broker: Arc<Broker>,
+    limits: ServerLimits,
+    shutdown: CancellationToken,
+) {
     let server = Server {
         broker,
         connection_limits: Arc::new(limits.connection),
@@ -72,11 +77,13 @@ pub async fn serve(listener: TcpListener, broker: Arc<Broker>, limits: ServerLim
         connections: Tasks::new(shutdown.child_token()),
         connections_max: limits.connections_max,
     };
+    let _aborted_if_dropped = server.connections.abort_on_drop();
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
-        () = server.accept(&listener) => {}
+        () = server.accept(incoming.as_mut()) => {}
     }
-    drop(listener);
+    drop(incoming);
     server.drain(limits.drain).await;
 }
 
@@ -90,10 +97,10 @@ struct Server {
 }
 
 impl Server {
-    async fn accept(&self, listener: &TcpListener) {
+    async fn accept(&self, incoming: &mut dyn Incoming) {
         loop {
             let slot = self.slot().await;
-            match listener.accept().await {
+            match incoming.accept().await {
                 Ok((socket, peer)) => self.spawn(socket, peer, slot),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -113,10 +120,7 @@ impl Server {
         slot.expect("the semaphore is never closed")
     }
 
-    fn spawn(&self, socket: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
-        if let Err(error) = prepare(&socket) {
-            warn!(%peer, %error, "cannot set socket options");
-        }
+    fn spawn(&self, socket: Box<dyn Socket>, peer: SocketAddr, slot: OwnedSemaphorePermit) {
         let open = OpenConnection::new(peer, slot);
         let serving = connection::serve(
             socket,
@@ -178,10 +182,4 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
     )
-}
-
-fn prepare(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(limits::TCP_KEEPALIVE_S));
-    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }

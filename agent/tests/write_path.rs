@@ -13,6 +13,7 @@ use agent::hints::CommitSignal;
 use agent::produce::ack::{AckLevel, BatchAck, PendingAck};
 use agent::produce::buffer::{Entry, SealRules};
 use agent::produce::commit_watcher::CommitWatcher;
+use agent::produce::leave::Streams;
 use agent::produce::object::tombstone;
 use agent::produce::writer::{WriterDeps, WriterHandle, start};
 use bytes::Bytes;
@@ -30,7 +31,9 @@ use storage::{MemoryStore, ObjectStore};
 use support::TestAgent;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use types::{ContentId, NodeId, Offset, PartitionIndex, Slot, SlotSeq, StreamId, TopicName};
+use types::{
+    ContentId, NodeId, Offset, PartitionIndex, Slot, SlotSeq, StreamId, SystemClock, SystemEntropy, TopicName,
+};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,10 +66,16 @@ impl World {
         let tasks = Tasks::new(CancellationToken::new());
         let (announce, stream) = watch::channel(None);
         let deps = WriterDeps {
-            metastore: metastore.clone(),
+            streams: Streams {
+                metastore: metastore.clone(),
+                committer: committer.clone(),
+                node: NodeId(0),
+                announce,
+                clock: Arc::new(SystemClock),
+                entropy: Arc::new(SystemEntropy),
+            },
             store: store.clone(),
             cluster,
-            node: NodeId(0),
             rules: SealRules {
                 bytes: 1 << 20,
                 interval: Duration::from_millis(1),
@@ -77,15 +86,15 @@ impl World {
                 path,
                 committer,
                 metastore,
-                invoker: None,
+                function: None,
                 stall,
                 interval: Duration::from_millis(10),
                 batches_max: 1000,
                 signal: CommitSignal::default(),
-                stopping: tasks.shutdown().clone(),
+                entropy: Arc::new(SystemEntropy),
+                tasks: tasks.clone(),
             },
             push: None,
-            announce,
             tasks: tasks.clone(),
         };
         let (writer, task) = start(deps, tasks.shutdown().clone()).await;

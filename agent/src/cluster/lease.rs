@@ -110,6 +110,7 @@ impl Lease {
         condition.met();
         loop {
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => {}
                 Ok(()) = stream.changed() => {}

@@ -185,6 +185,7 @@ impl ViewRenewal {
         loop {
             let mut waiting: Vec<Waiting> = Vec::new();
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
                 asked = self.asked.recv() => match asked {

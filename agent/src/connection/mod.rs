@@ -14,12 +14,12 @@ mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics::{counter, histogram};
 use tokio::io::AsyncRead;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -27,6 +27,7 @@ use crate::broker::Broker;
 use crate::client::Client;
 use crate::dispatch::Reply;
 use crate::frame::{BytePermits, Frame, FrameError, FrameLimits, read_frame};
+use crate::incoming::Socket;
 use crate::metrics::{BYTES_IN, CONNECTIONS_REFUSED, REQUESTS_REFUSED};
 use request::{Refused, Request};
 use writer::{Body, Pending, write_answers};
@@ -54,14 +55,14 @@ enum End {
 
 /// Serves one client until it goes, misbehaves, or `shutdown` is cancelled.
 pub async fn serve(
-    mut socket: TcpStream,
+    socket: impl Socket,
     peer: SocketAddr,
     broker: Arc<Broker>,
     permits: BytePermits,
     limits: Arc<ConnectionLimits>,
     shutdown: CancellationToken,
 ) {
-    let (mut reading_half, writing_half) = socket.split();
+    let (mut reading_half, writing_half) = tokio::io::split(socket);
     let (queue, answers) = mpsc::channel(limits.pipelined_max);
     let mut reader = Reader {
         broker,
@@ -74,11 +75,13 @@ pub async fn serve(
     let writing = write_answers(writing_half, answers, limits.write_stall);
     tokio::pin!(writing);
     let written = tokio::select! {
+        biased;
         end = reader.run(&mut reading_half, &shutdown) => match end {
             End::Gone => return,
             End::Stopped => {
                 drop(reader);
                 tokio::select! {
+                    biased;
                     written = &mut writing => written,
                     () = gone(reading_half) => return,
                 }

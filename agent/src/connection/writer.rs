@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use metrics::counter;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::record_duration;
 use crate::answer::{Answer, EncodeError};

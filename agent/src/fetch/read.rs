@@ -3,8 +3,10 @@
 use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use cache_api::CacheClient;
+use cache_api::{CacheClient, CacheError};
+use daemon::Tasks;
 use metrics::counter;
 use storage::{GetRange, ObjectStore, StorageError, StorageErrorKind};
 use tokio::sync::Semaphore;
@@ -14,16 +16,37 @@ use types::{ByteRange, ObjectKey};
 /// Pushes under way at once. A push is a copy on one machine; more would only hold more objects in memory.
 const PUSHES_MAX: usize = 4;
 
+/// Byte ranges of objects, kept near. Every error is one after which S3 can be asked.
+#[async_trait]
+pub trait ObjectCache: Send + Sync + std::fmt::Debug + 'static {
+    /// Exactly the bytes of `range`, in memory of their own.
+    async fn get_range(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, CacheError>;
+
+    /// Takes a whole object that S3 has already.
+    async fn push(&self, key: &ObjectKey, object: Bytes) -> Result<(), CacheError>;
+}
+
+#[async_trait]
+impl ObjectCache for CacheClient {
+    async fn get_range(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, CacheError> {
+        Self::get_range(self, key, range).await
+    }
+
+    async fn push(&self, key: &ObjectKey, object: Bytes) -> Result<(), CacheError> {
+        Self::push(self, key, object).await
+    }
+}
+
 /// Reads ranges of objects.
 #[derive(Clone, Debug)]
 pub struct ObjectReader {
-    cache: Option<Arc<CacheClient>>,
+    cache: Option<Arc<dyn ObjectCache>>,
     store: Arc<dyn ObjectStore>,
 }
 
 impl ObjectReader {
     /// A reader; without a cache it asks S3 for everything.
-    pub fn new(cache: Option<Arc<CacheClient>>, store: Arc<dyn ObjectStore>) -> Self {
+    pub fn new(cache: Option<Arc<dyn ObjectCache>>, store: Arc<dyn ObjectStore>) -> Self {
         Self { cache, store }
     }
 
@@ -59,16 +82,18 @@ impl ObjectReader {
 /// Puts objects of ours into the sidecar, so that tail reads never touch S3. Best effort.
 #[derive(Clone, Debug)]
 pub struct CachePush {
-    cache: Arc<CacheClient>,
+    cache: Arc<dyn ObjectCache>,
     permits: Arc<Semaphore>,
+    tasks: Tasks,
 }
 
 impl CachePush {
-    /// Pushes through `cache`.
-    pub fn new(cache: Arc<CacheClient>) -> Self {
+    /// Pushes into `cache`; `tasks` are where the pushes run.
+    pub fn new(cache: Arc<dyn ObjectCache>, tasks: Tasks) -> Self {
         Self {
             cache,
             permits: Arc::new(Semaphore::new(PUSHES_MAX)),
+            tasks,
         }
     }
 
@@ -79,7 +104,7 @@ impl CachePush {
             return;
         };
         let cache = Arc::clone(&self.cache);
-        tokio::spawn(async move {
+        self.tasks.spawn("cache push", async move {
             let result = cache.push(&key, object).await;
             drop(permit);
             let label = if result.is_ok() { "ok" } else { "error" };

@@ -1,6 +1,6 @@
 //! DeleteTopics (KIP-4, KIP-516): by name, and from version 6 on by id.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::error::ResponseError;
@@ -47,7 +47,7 @@ pub async fn handle(
 }
 
 /// What the request names, and how often.
-fn named(version: i16, request: DeleteTopicsRequest) -> HashMap<Named, usize> {
+fn named(version: i16, request: DeleteTopicsRequest) -> BTreeMap<Named, usize> {
     let states = request
         .topics
         .into_iter()
@@ -58,7 +58,7 @@ fn named(version: i16, request: DeleteTopicsRequest) -> HashMap<Named, usize> {
     } else {
         names.collect()
     };
-    let mut named = HashMap::with_capacity(all.len());
+    let mut named = BTreeMap::new();
     for topic in all {
         *named.entry(topic).or_default() += 1;
     }
@@ -69,7 +69,7 @@ fn named(version: i16, request: DeleteTopicsRequest) -> HashMap<Named, usize> {
 async fn find(
     broker: &Broker,
     named: impl Iterator<Item = &Named> + Clone,
-) -> Result<HashMap<Named, TopicInfo>, MetastoreError> {
+) -> Result<BTreeMap<Named, TopicInfo>, MetastoreError> {
     let names: Vec<_> = named
         .clone()
         .filter_map(|(name, _)| parse_topic_name(name.as_ref()?).ok())
@@ -81,7 +81,11 @@ async fn find(
     Ok(by_name.chain(by_id.map(|topic| ((None, topic.id.0), topic))).collect())
 }
 
-async fn delete(broker: &Broker, topic: &Named, found: &HashMap<Named, TopicInfo>) -> Result<TopicInfo, ResponseError> {
+async fn delete(
+    broker: &Broker,
+    topic: &Named,
+    found: &BTreeMap<Named, TopicInfo>,
+) -> Result<TopicInfo, ResponseError> {
     let unknown = unknown(topic);
     let info = found.get(topic).ok_or(unknown)?;
     match broker.metastore.delete_topic(info.id).await {

@@ -1,7 +1,7 @@
 //! OffsetFetch (KIP-88, KIP-709): how far groups have read. What nobody has committed, whether the partition exists or
 //! not, is offset -1 without an error.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::error::ResponseError;
@@ -88,7 +88,7 @@ async fn find(broker: &Broker, group: &str, wanted: &Wanted) -> Result<Found, Re
 }
 
 fn arrange(rows: Vec<GroupOffset>, wanted: &Wanted) -> Found {
-    let mut committed: BTreeMap<_, HashMap<i32, CommittedOffset>> = BTreeMap::new();
+    let mut committed: BTreeMap<_, BTreeMap<i32, CommittedOffset>> = BTreeMap::new();
     for GroupOffset {
         partition,
         committed: offset,

@@ -5,25 +5,26 @@
 //! commit is in flight per stream; it carries every slot decided since the last one.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
 use commit::invoke::SlotResult;
 use commit::{BatchOutcome, SlotFooter};
+use daemon::Tasks;
 use metastore::{Committer, Metastore};
 use metrics::counter;
 use object_format::slot_key;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
-use types::{Slot, SlotSeq, StreamId};
+use types::{Entropy, Slot, SlotSeq, StreamId};
 
 use crate::config::CommitPath;
 use crate::hints::CommitSignal;
 use crate::metrics::{INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS};
-use crate::produce::invoke::Invoker;
+use crate::produce::invoke::{self, CommitFunction};
 
 /// Most slots of one commit.
 const SLOTS_MAX: usize = 64;
@@ -50,7 +51,7 @@ pub struct CommitWatcher {
     /// Where the row is looked at.
     pub metastore: Metastore,
     /// Needed by `invoke`.
-    pub invoker: Option<Invoker>,
+    pub function: Option<Arc<dyn CommitFunction>>,
     /// Age at which a slot is late; `None`: never.
     pub stall: Option<Duration>,
     /// How often the row is looked at without a hint.
@@ -59,8 +60,11 @@ pub struct CommitWatcher {
     pub batches_max: usize,
     /// Hints, taken and given.
     pub signal: CommitSignal,
-    /// Cancelled when the agent stops: from then on every slot is late, so that producers hear before it is gone.
-    pub stopping: CancellationToken,
+    /// Spreads retries.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where hints are sent from. When these tasks are told to end, the agent stops: from then on every slot is late,
+    /// so that producers hear before it is gone.
+    pub tasks: Tasks,
 }
 
 struct WaitingSlot {
@@ -101,7 +105,7 @@ impl CommitWatcher {
                 }
                 Err(error) => {
                     warn!(%error, slots = waiting.len(), wait_ms = pause.as_millis(), "slots are not committed yet");
-                    sleep(pause).await;
+                    sleep(self.entropy.jitter(pause)).await;
                     pause = (pause * 2).min(WAIT_MAX);
                 }
             }
@@ -114,9 +118,9 @@ impl CommitWatcher {
         waiting: &VecDeque<WaitingSlot>,
         hints: &mut watch::Receiver<u64>,
     ) -> anyhow::Result<Vec<CommittedSlot>> {
-        match (self.path, &self.invoker) {
+        match (self.path, &self.function) {
             (CommitPath::Inline, _) => self.commit_here(waiting).await,
-            (CommitPath::Invoke, Some(invoker)) => match self.commit_by_function(invoker, waiting).await {
+            (CommitPath::Invoke, Some(function)) => match self.commit_by(function.as_ref(), waiting).await {
                 Ok(done) if !done.is_empty() => Ok(done),
                 Ok(_) => self.watch(waiting, hints).await,
                 Err(error) => {
@@ -137,7 +141,8 @@ impl CommitWatcher {
         self.signal.raise();
         // Other agents' readers are told while our producers already are.
         let committer = self.committer.clone();
-        tokio::spawn(async move { committer.send_hint().await });
+        self.tasks
+            .spawn("commit hint", async move { committer.send_hint().await });
         let done: Vec<_> = results
             .into_iter()
             .filter_map(|(slot, result)| committed(slot, result))
@@ -147,13 +152,13 @@ impl CommitWatcher {
         Ok(done)
     }
 
-    async fn commit_by_function(
+    async fn commit_by(
         &self,
-        invoker: &Invoker,
+        function: &dyn CommitFunction,
         waiting: &VecDeque<WaitingSlot>,
     ) -> anyhow::Result<Vec<CommittedSlot>> {
         let slots = self.next_slots(waiting);
-        let response = invoker.commit(&slots).await?;
+        let response = invoke::commit(function, &slots).await?;
         self.signal.raise();
         let answered = slots.iter().zip(response.slots);
         let matching = answered.filter(|(slot, answer)| slot_key(slot.slot()) == answer.key);
@@ -169,7 +174,7 @@ impl CommitWatcher {
         hints: &mut watch::Receiver<u64>,
     ) -> anyhow::Result<Vec<CommittedSlot>> {
         // Running out of time is the normal case.
-        let woken = self.stopping.run_until_cancelled(hints.changed());
+        let woken = self.tasks.shutdown().run_until_cancelled(hints.changed());
         let _ = timeout(self.interval, woken).await;
         let Some(first) = waiting.front() else {
             return Ok(Vec::new());
@@ -181,7 +186,7 @@ impl CommitWatcher {
         if done.is_empty() && is_late {
             counter!(STALLED_COMMITS).increment(1);
         }
-        if done.is_empty() && (is_late || self.stopping.is_cancelled()) {
+        if done.is_empty() && (is_late || self.tasks.shutdown().is_cancelled()) {
             return self.commit_here(waiting).await;
         }
         Ok(done)

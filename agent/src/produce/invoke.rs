@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
+use async_trait::async_trait;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig};
 use aws_sdk_lambda::error::DisplayErrorContext;
@@ -19,13 +20,40 @@ use crate::config::CommitConfig;
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The function, as the agent calls it.
+#[async_trait]
+pub trait CommitFunction: Send + Sync + std::fmt::Debug + 'static {
+    /// One synchronous invocation, bounded in time. An error says nothing about whether it happened.
+    async fn invoke(&self, request: &CommitRequest) -> anyhow::Result<CommitResponse>;
+}
+
+/// Asks for the commit of `slots`; the answer has one result per slot, in order.
+pub async fn commit(function: &dyn CommitFunction, slots: &[SlotFooter]) -> anyhow::Result<CommitResponse> {
+    let request = CommitRequest {
+        yaks: COMMIT_REQUEST_V1.to_owned(),
+        slots: slots.iter().map(request_slot).collect(),
+    };
+    let response = function.invoke(&request).await?;
+    let (asked, answered) = (slots.len(), response.slots.len());
+    ensure!(answered == asked, "the function answered {answered} of {asked} slots");
+    Ok(response)
+}
+
+fn request_slot(slot: &SlotFooter) -> CommitRequestSlot {
+    CommitRequestSlot {
+        key: slot_key(slot.slot()),
+        object_bytes: slot.object_bytes,
+        footer: slot.tail.clone(),
+    }
+}
+
+/// The function in AWS Lambda, or in what plays it.
 #[derive(Clone, Debug)]
-pub struct Invoker {
+pub struct LambdaFunction {
     client: Client,
     function: String,
 }
 
-impl Invoker {
+impl LambdaFunction {
     /// A client with the credentials and region that S3 uses.
     pub async fn new(config: &CommitConfig, s3: &S3Config) -> Self {
         let http = aws_smithy_http_client::Builder::new()
@@ -47,21 +75,12 @@ impl Invoker {
             function: config.lambda_function.clone(),
         }
     }
+}
 
-    /// Asks for the commit of `slots`; the answer has one result per slot, in order.
-    pub async fn commit(&self, slots: &[SlotFooter]) -> anyhow::Result<CommitResponse> {
-        let request = CommitRequest {
-            yaks: COMMIT_REQUEST_V1.to_owned(),
-            slots: slots
-                .iter()
-                .map(|slot| CommitRequestSlot {
-                    key: slot_key(slot.slot()),
-                    object_bytes: slot.object_bytes,
-                    footer: slot.tail.clone(),
-                })
-                .collect(),
-        };
-        let payload = Blob::new(serde_json::to_vec(&request).context("commit request")?);
+#[async_trait]
+impl CommitFunction for LambdaFunction {
+    async fn invoke(&self, request: &CommitRequest) -> anyhow::Result<CommitResponse> {
+        let payload = Blob::new(serde_json::to_vec(request).context("commit request")?);
         let answer = self
             .client
             .invoke()
@@ -74,14 +93,6 @@ impl Invoker {
         if let Some(error) = answer.function_error {
             bail!("the function failed ({error}): {}", String::from_utf8_lossy(&body));
         }
-        let response: CommitResponse = serde_json::from_slice(&body).context("answer of the function")?;
-        if response.slots.len() != slots.len() {
-            bail!(
-                "the function answered {} of {} slots",
-                response.slots.len(),
-                slots.len()
-            );
-        }
-        Ok(response)
+        serde_json::from_slice(&body).context("answer of the function")
     }
 }

@@ -1,6 +1,8 @@
-//! A stream is left through its row: first it is committed to its end, tombstone included, then the row says which of
-//! our slots are part of the log. Only then the next stream is opened (docs/ARCHITECTURE.md). Without Postgres this waits.
+//! Opens streams, and leaves them through their rows: first a lost stream is committed to its end, tombstone included,
+//! then the row says which of our slots are part of the log, and only then the next stream is opened
+//! (docs/ARCHITECTURE.md). Without Postgres all of this waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metastore::{CommitError, Committer, Metastore, StreamProgress};
@@ -8,77 +10,95 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
 use types::limits::MISSING_FOOTERS_MAX;
-use types::{NodeId, Slot, SlotSeq, StreamId};
-use uuid::Uuid;
+use types::{Clock, Entropy, NodeId, Slot, SlotSeq, StreamId};
 
 /// Wait between two tries while Postgres or S3 does not answer.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// More than an agent ever has in flight.
 const SLOTS_MAX: i64 = 1_000_000;
 
-/// Waits until the fate of slot `lost` of `stream` stands in its row; returns the row with the outcomes from `from` on.
-pub async fn settle(
-    committer: &Committer,
-    metastore: &Metastore,
-    stream: StreamId,
-    from: SlotSeq,
-    lost: SlotSeq,
-) -> StreamProgress {
-    loop {
-        match try_settle(committer, metastore, stream, from, lost).await {
-            Ok(Some(progress)) => return progress,
-            Ok(None) => {}
-            Err(error) => warn!(stream.id = %stream, %error, "a lost stream is not settled yet"),
-        }
-        sleep(RETRY_WAIT).await;
-    }
+/// The streams of one agent, one after the other.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    /// Where their rows are.
+    pub metastore: Metastore,
+    /// Commits a lost one to its end.
+    pub committer: Committer,
+    /// Under which id the agent serves.
+    pub node: NodeId,
+    /// Told of each stream that is opened, so that the lease names it.
+    pub announce: watch::Sender<Option<StreamId>>,
+    /// The time that a stream's id begins with.
+    pub clock: Arc<dyn Clock>,
+    /// The rest of its id, and the jitter of retries.
+    pub entropy: Arc<dyn Entropy>,
 }
 
-async fn try_settle(
-    committer: &Committer,
-    metastore: &Metastore,
-    stream: StreamId,
-    from: SlotSeq,
-    lost: SlotSeq,
-) -> Result<Option<StreamProgress>, CommitError> {
-    loop {
-        let Some(progress) = metastore.stream_progress(stream, from, SLOTS_MAX).await? else {
-            return Ok(None);
-        };
-        if progress.end_seq.is_some() || progress.next_seq > lost {
-            return Ok(Some(progress));
+/// What became of a stream in which a slot was lost.
+#[derive(Debug)]
+pub struct Left {
+    /// Its row, with the outcomes of all slots asked for.
+    pub progress: StreamProgress,
+    /// The stream that follows; `None`: it has not ended and goes on.
+    pub next: Option<StreamId>,
+}
+
+impl Streams {
+    /// Draws a stream and writes its row, however long that takes.
+    pub async fn open(&self) -> StreamId {
+        let stream = StreamId(self.entropy.uuid_v7(self.clock.as_ref()));
+        while let Err(error) = self.metastore.open_stream(stream, self.node).await {
+            warn!(%error, "a new stream is not open yet");
+            sleep(self.entropy.jitter(RETRY_WAIT)).await;
         }
-        let mut found = Vec::new();
-        for seq in progress.next_seq.0..(lost.0 + 1).min(progress.next_seq.0 + MISSING_FOOTERS_MAX as u64) {
-            match committer
-                .read_footer(Slot {
-                    stream,
-                    seq: SlotSeq(seq),
-                })
-                .await?
-            {
-                Some(footer) => found.push(footer),
-                None => break,
+        self.announce.send_replace(Some(stream));
+        info!(stream.id = %stream, "stream opened");
+        stream
+    }
+
+    /// Waits until the fate of slot `lost` of `stream` stands in its row, and opens the next stream if this one has
+    /// ended. The outcomes are those from slot `from` on.
+    pub async fn leave(&self, stream: StreamId, from: SlotSeq, lost: SlotSeq) -> Left {
+        let progress = loop {
+            match self.try_settle(stream, from, lost).await {
+                Ok(Some(progress)) => break progress,
+                Ok(None) => {}
+                Err(error) => warn!(stream.id = %stream, %error, "a lost stream is not settled yet"),
             }
-        }
-        if found.is_empty() {
-            return Ok(None);
-        }
-        committer.commit(found).await?;
+            sleep(self.entropy.jitter(RETRY_WAIT)).await;
+        };
+        let next = match progress.end_seq {
+            Some(_) => Some(self.open().await),
+            None => None,
+        };
+        Left { progress, next }
     }
-}
 
-/// Draws a stream and writes its row, however long that takes; `announce` is told, so that the lease names it.
-pub async fn open_stream(metastore: &Metastore, node: NodeId, announce: &watch::Sender<Option<StreamId>>) -> StreamId {
-    let stream = StreamId(Uuid::now_v7());
-    loop {
-        match metastore.open_stream(stream, node).await {
-            Ok(()) => break,
-            Err(error) => warn!(%error, "a new stream is not open yet"),
+    async fn try_settle(
+        &self,
+        stream: StreamId,
+        from: SlotSeq,
+        lost: SlotSeq,
+    ) -> Result<Option<StreamProgress>, CommitError> {
+        loop {
+            let Some(progress) = self.metastore.stream_progress(stream, from, SLOTS_MAX).await? else {
+                return Ok(None);
+            };
+            if progress.end_seq.is_some() || progress.next_seq > lost {
+                return Ok(Some(progress));
+            }
+            let mut found = Vec::new();
+            for seq in progress.next_seq.0..(lost.0 + 1).min(progress.next_seq.0 + MISSING_FOOTERS_MAX as u64) {
+                let seq = SlotSeq(seq);
+                match self.committer.read_footer(Slot { stream, seq }).await? {
+                    Some(footer) => found.push(footer),
+                    None => break,
+                }
+            }
+            if found.is_empty() {
+                return Ok(None);
+            }
+            self.committer.commit(found).await?;
         }
-        sleep(RETRY_WAIT).await;
     }
-    announce.send_replace(Some(stream));
-    info!(stream.id = %stream, "stream opened");
-    stream
 }

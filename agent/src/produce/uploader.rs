@@ -13,8 +13,7 @@ use object_format::slot_key;
 use storage::{ObjectStore, PutOutcome, StorageError};
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
-use types::{ClusterId, ContentId, Slot};
-use uuid::Uuid;
+use types::{ClusterId, ContentId, Entropy, Slot};
 
 use crate::metrics::{TOMBSTONES, UPLOAD_RETRIES};
 use crate::produce::object::{SealedObject, tombstone};
@@ -28,47 +27,52 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Puts `object` into its slot and returns once the slot is decided, however long that takes.
-pub async fn decide_slot(store: Arc<dyn ObjectStore>, object: SealedObject) -> SlotDecision {
+pub async fn decide_slot(store: &dyn ObjectStore, entropy: &dyn Entropy, object: SealedObject) -> SlotDecision {
     let footer = Arc::clone(&object.footer.footer);
     let mut tries = Tries::new();
     while !tries.data_given_up {
-        if let Some(decision) = try_put(store.as_ref(), &object, footer.content)
+        if let Some(decision) = try_put(store, &object, footer.content)
             .await
             .unwrap_or_else(|e| tries.note(&e))
         {
             return decision;
         }
-        tries.wait().await;
+        tries.wait(entropy).await;
     }
     error!(slot = %footer.slot, "object cannot be stored, its stream will be ended");
     counter!(TOMBSTONES, "by" => "agent").increment(1);
-    let end = tombstone(footer.cluster, footer.slot, ContentId(Uuid::new_v4()));
+    let end = tombstone(footer.cluster, footer.slot, ContentId(entropy.uuid_v4()));
     loop {
         // The content asked for is the object's: the tombstone, ours or a stranger's, means that the slot is lost.
-        if let Some(decision) = try_put(store.as_ref(), &end, footer.content)
+        if let Some(decision) = try_put(store, &end, footer.content)
             .await
             .unwrap_or_else(|e| tries.note(&e))
         {
             return decision;
         }
-        tries.wait().await;
+        tries.wait(entropy).await;
     }
 }
 
 /// Ends a stream that has no slot in flight: puts a tombstone into its next slot.
-pub async fn end_stream(store: Arc<dyn ObjectStore>, cluster: ClusterId, slot: Slot) -> SealedObject {
-    let end = tombstone(cluster, slot, ContentId(Uuid::new_v4()));
+pub async fn end_stream(
+    store: &dyn ObjectStore,
+    entropy: &dyn Entropy,
+    cluster: ClusterId,
+    slot: Slot,
+) -> SealedObject {
+    let end = tombstone(cluster, slot, ContentId(entropy.uuid_v4()));
     let mut tries = Tries::new();
     loop {
         let content = end.footer.footer.content;
-        let tried = try_put(store.as_ref(), &end, content)
+        let tried = try_put(store, &end, content)
             .await
             .unwrap_or_else(|error| tries.note(&error));
         if tried.is_some() {
             // Ours or the sweep's: either way the stream ends here.
             return end;
         }
-        tries.wait().await;
+        tries.wait(entropy).await;
     }
 }
 
@@ -136,10 +140,9 @@ impl Tries {
         None
     }
 
-    async fn wait(&mut self) {
-        // Jitter keeps the uploads of a recovering S3 apart; the uuid's bits are as random as any.
-        let jitter = u32::from(Uuid::new_v4().as_bytes()[0]);
-        sleep(self.wait / 2 + self.wait * jitter / 512).await;
+    async fn wait(&mut self, entropy: &dyn Entropy) {
+        // Jitter keeps the uploads to a recovering S3 apart.
+        sleep(entropy.jitter(self.wait)).await;
         self.wait = (self.wait * 2).min(WAIT_MAX);
     }
 }
@@ -148,7 +151,8 @@ impl Tries {
 mod tests {
     use bytes::Bytes;
     use storage::MemoryStore;
-    use types::{SlotSeq, StreamId};
+    use types::{SlotSeq, StreamId, SystemEntropy};
+    use uuid::Uuid;
 
     use super::*;
     use crate::produce::buffer::tests::entry;
@@ -167,21 +171,24 @@ mod tests {
         )
     }
 
+    async fn decided(store: &MemoryStore) -> SlotDecision {
+        decide_slot(store, &SystemEntropy, object(1)).await
+    }
+
     #[tokio::test]
     async fn a_free_slot_becomes_ours() {
-        let store = Arc::new(MemoryStore::new());
-        assert_eq!(decide_slot(store, object(1)).await, SlotDecision::Ours);
+        assert_eq!(decided(&MemoryStore::new()).await, SlotDecision::Ours);
     }
 
     #[tokio::test]
     async fn our_own_earlier_put_is_recognised_after_a_lost_answer() {
-        let store = Arc::new(MemoryStore::new());
+        let store = MemoryStore::new();
         let earlier = object(1);
         store
             .put_if_absent(&slot_key(earlier.footer.slot()), earlier.bytes)
             .await
             .unwrap();
-        assert_eq!(decide_slot(store, object(1)).await, SlotDecision::Ours);
+        assert_eq!(decided(&store).await, SlotDecision::Ours);
     }
 
     #[tokio::test]
@@ -190,18 +197,18 @@ mod tests {
             tombstone(ClusterId(Uuid::nil()), object(1).footer.slot(), ContentId(Uuid::nil())),
             object(2),
         ] {
-            let store = Arc::new(MemoryStore::new());
+            let store = MemoryStore::new();
             store
                 .put_if_absent(&slot_key(there.footer.slot()), there.bytes)
                 .await
                 .unwrap();
-            assert_eq!(decide_slot(store, object(1)).await, SlotDecision::Lost);
+            assert_eq!(decided(&store).await, SlotDecision::Lost);
         }
-        let store = Arc::new(MemoryStore::new());
+        let store = MemoryStore::new();
         store
             .put_if_absent(&slot_key(object(1).footer.slot()), Bytes::from_static(b"junk"))
             .await
             .unwrap();
-        assert_eq!(decide_slot(store, object(1)).await, SlotDecision::Lost);
+        assert_eq!(decided(&store).await, SlotDecision::Lost);
     }
 }

@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Tasks;
-use metastore::{Metastore, StreamProgress};
 use metrics::{counter, gauge, histogram};
 use storage::ObjectStore;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use types::{ClusterId, ContentId, NodeId, Slot, StreamId};
-use uuid::Uuid;
+use types::{ClusterId, ContentId, Slot, StreamId};
 
 use crate::fetch::read::CachePush;
 use crate::metrics::{FENCED_STREAMS, OBJECT_BYTES, OBJECTS_SEALED, UNCOMMITTED_SLOTS};
 use crate::produce::buffer::{Buffer, Entry, SealReason, SealRules};
 use crate::produce::commit_watcher::{CommitWatcher, CommittedSlot};
-use crate::produce::leave::{open_stream, settle};
+use crate::produce::leave::{Left, Streams};
 use crate::produce::object::seal;
 use crate::produce::stream::{OpenStream, SlotDecision};
 use crate::produce::uploader::{decide_slot, end_stream};
@@ -37,14 +35,12 @@ const UNCOMMITTED_BATCHES_MAX: usize = 262_144;
 /// What the writer works with.
 #[derive(Debug)]
 pub struct WriterDeps {
-    /// Postgres.
-    pub metastore: Metastore,
+    /// Opens streams and leaves them.
+    pub streams: Streams,
     /// S3.
     pub store: Arc<dyn ObjectStore>,
     /// The cluster written into every footer.
     pub cluster: ClusterId,
-    /// Under which id the agent serves.
-    pub node: NodeId,
     /// When to seal.
     pub rules: SealRules,
     /// Most PUTs in flight.
@@ -53,9 +49,7 @@ pub struct WriterDeps {
     pub watcher: CommitWatcher,
     /// Where objects go besides S3.
     pub push: Option<CachePush>,
-    /// Told of each stream that is opened, so that the lease names it.
-    pub announce: watch::Sender<Option<StreamId>>,
-    /// Where the watchers run.
+    /// Where the watchers run, and the moves to a new stream.
     pub tasks: Tasks,
 }
 
@@ -85,7 +79,7 @@ impl WriterHandle {
 /// all that was taken in is in S3 and the stream has its tombstone.
 pub async fn start(deps: WriterDeps, shutdown: CancellationToken) -> (WriterHandle, impl Future<Output = ()>) {
     let (handle, appends) = WriterHandle::channel();
-    let stream = open_stream(&deps.metastore, deps.node, &deps.announce).await;
+    let stream = deps.streams.open().await;
     let writer = Writer::new(deps, stream);
     (handle, writer.run(appends, shutdown))
 }
@@ -96,7 +90,7 @@ struct Writer {
     stream: OpenStream,
     uploads: JoinSet<(Slot, SlotDecision)>,
     /// The move to a new stream, while it is under way.
-    leaving: Option<JoinHandle<StreamProgress>>,
+    leaving: Option<JoinHandle<Left>>,
     decided: Sender<commit::SlotFooter>,
     committed: Receiver<CommittedSlot>,
     watcher: JoinHandle<()>,
@@ -130,10 +124,12 @@ impl Writer {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
-                Some(upload) = self.uploads.join_next() => self.on_decided(upload.expect("uploads do not panic")).await,
+                Some(upload) = self.uploads.join_next() => self.on_decided(upload.expect("uploads do not panic")),
                 Some(slot) = self.committed.recv() => self.on_committed(slot),
-                progress = async { self.leaving.as_mut().expect("guarded").await }, if self.leaving.is_some() => {
-                    self.on_settled(progress.expect("leaving a stream does not panic")).await;
+                left = async { self.leaving.as_mut().expect("guarded").await }, if self.leaving.is_some() => {
+                    // Otherwise it failed, or everything is being ended at once.
+                    let Ok(left) = left else { return };
+                    self.on_left(left);
                 }
                 entries = appends.recv(), if open => match entries {
                     Some(entries) => self.take_in(entries),
@@ -192,14 +188,19 @@ impl Writer {
             reason => reason,
         };
         let slot = self.stream.next_slot();
-        let object = seal(&mut entries, self.deps.cluster, slot, ContentId(Uuid::new_v4()));
+        let object = seal(
+            &mut entries,
+            self.deps.cluster,
+            slot,
+            ContentId(self.deps.streams.entropy.uuid_v4()),
+        );
         counter!(OBJECTS_SEALED, "reason" => reason.label()).increment(1);
         histogram!(OBJECT_BYTES).record(object.bytes.len() as f64);
         self.stream.begin(entries, object.footer.clone());
-        let store = Arc::clone(&self.deps.store);
+        let (store, entropy) = (Arc::clone(&self.deps.store), Arc::clone(&self.deps.streams.entropy));
         let push = self.deps.push.clone();
         self.uploads.spawn(async move {
-            let decision = decide_slot(store, object.clone()).await;
+            let decision = decide_slot(store.as_ref(), entropy.as_ref(), object.clone()).await;
             if let (SlotDecision::Ours, Some(push)) = (decision, push) {
                 push.push(object_format::slot_key(slot), object.bytes);
             }
@@ -207,18 +208,27 @@ impl Writer {
         });
     }
 
-    async fn on_decided(&mut self, (slot, decision): (Slot, SlotDecision)) {
+    fn on_decided(&mut self, (slot, decision): (Slot, SlotDecision)) {
         assert_eq!(
             slot.stream,
             self.stream.id(),
             "a stream is left only when none of its PUTs is under way"
         );
         for footer in self.stream.decided(slot.seq, decision) {
-            // The watcher takes slots as long as it lives, and it lives until we drop the sender.
-            let _ = self.decided.send(footer).await;
+            self.watch(footer);
         }
         gauge!(UNCOMMITTED_SLOTS).set(self.stream.uncommitted() as f64);
         self.leave_if_lost();
+    }
+
+    /// Has the watcher see to the commit of a slot.
+    fn watch(&self, footer: commit::SlotFooter) {
+        // It takes slots until we drop the sender; if it is gone all the same, it failed and the process is ending.
+        let given = self.decided.try_send(footer);
+        assert!(
+            !matches!(given, Err(TrySendError::Full(_))),
+            "the commit watcher has room for every slot that may be uncommitted"
+        );
     }
 
     fn on_committed(&mut self, slot: CommittedSlot) {
@@ -236,14 +246,13 @@ impl Writer {
         }
         warn!(stream.id = %self.stream.id(), slot.seq = %lost, "slot lost, leaving the stream");
         counter!(FENCED_STREAMS).increment(1);
-        let (committer, metastore) = (self.deps.watcher.committer.clone(), self.deps.metastore.clone());
+        let streams = self.deps.streams.clone();
         let (stream, from) = (self.stream.id(), self.stream.first_uncommitted());
-        self.leaving = Some(tokio::spawn(async move {
-            settle(&committer, &metastore, stream, from, lost).await
-        }));
+        let leave = async move { streams.leave(stream, from, lost).await };
+        self.leaving = Some(self.deps.tasks.spawn_core("leaving a stream", leave));
     }
 
-    async fn on_settled(&mut self, progress: StreamProgress) {
+    fn on_left(&mut self, Left { progress, next }: Left) {
         self.leaving = None;
         let mut durable = Vec::new();
         for (seq, outcomes) in &progress.outcomes {
@@ -253,18 +262,17 @@ impl Writer {
                 self.stream.committed(*seq, outcomes);
             }
         }
-        if progress.end_seq.is_none() {
+        let Some(next) = next else {
             // The tombstone took a key that merging had freed: the slot is ours, and so may be those behind it.
             for footer in durable
                 .into_iter()
                 .filter(|footer| footer.slot().seq >= progress.next_seq)
             {
-                let _ = self.decided.send(footer).await;
+                self.watch(footer);
             }
             self.leave_if_lost();
             return;
-        }
-        let next = open_stream(&self.deps.metastore, self.deps.node, &self.deps.announce).await;
+        };
         let left = std::mem::replace(&mut self.stream, OpenStream::new(next));
         self.watcher.abort();
         (self.decided, self.committed, self.watcher) = watch_stream(&self.deps.watcher, &self.deps.tasks);
@@ -280,7 +288,13 @@ impl Writer {
 
     /// Ends the stream in S3, then in its row, so that the sweep has nothing to do.
     async fn end(self) {
-        let tombstone = end_stream(Arc::clone(&self.deps.store), self.deps.cluster, self.stream.next_slot()).await;
+        let tombstone = end_stream(
+            self.deps.store.as_ref(),
+            self.deps.streams.entropy.as_ref(),
+            self.deps.cluster,
+            self.stream.next_slot(),
+        )
+        .await;
         let ended = tokio::time::timeout(
             Duration::from_secs(2),
             self.deps.watcher.committer.commit(vec![tombstone.footer]),

@@ -42,7 +42,12 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let agent = TestAgent::start().await;
-        let serving = tokio::spawn(serve(listener, agent.broker.clone(), limits, shutdown.clone()));
+        let serving = tokio::spawn(serve(
+            Box::new(listener),
+            agent.broker.clone(),
+            limits,
+            shutdown.clone(),
+        ));
         Self {
             address,
             shutdown,

@@ -1,0 +1,121 @@
+//! What the agent has as a process: connections to the outside, ports, metrics. Tests and the simulator do without.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use cache_api::CacheClient;
+use daemon::{Readiness, Tasks, bind, raise_nofile_limit, serve_admin};
+use metastore::Metastore;
+use storage::{ObjectStore, S3Store};
+use telemetry::Telemetry;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use types::{SystemClock, SystemEntropy};
+
+use crate::config::{CommitPath, Config};
+use crate::fetch::read::ObjectCache;
+use crate::produce::invoke::{CommitFunction, LambdaFunction};
+use crate::run::{Deps, run};
+
+/// How long health stays visible after the agent has ended.
+const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Brings the database schema up to date.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let metastore = Metastore::new(&config.postgres);
+    metastore.migrate().await.with_context(|| postgres_settings(config))?;
+    metastore.close().await;
+    Ok(())
+}
+
+/// Runs an agent on the services and ports of its settings, until `shutdown`.
+pub async fn serve(config: Config, telemetry: Telemetry, shutdown: CancellationToken) -> anyhow::Result<()> {
+    crate::metrics::describe();
+    metastore::describe_metrics();
+    info!(open_files_max = raise_nofile_limit(), "starting");
+    let deps = reach(&config).await?;
+    let admin = Tasks::new(CancellationToken::new());
+    let address = SocketAddr::new(config.broker.broker_host, config.broker.metrics_port);
+    serve_admin(address, "YAKS_METRICS_PORT", deps.readiness.clone(), telemetry, &admin).await?;
+
+    let mut running = Box::pin(run(config, deps, shutdown.clone()));
+    let ended = tokio::select! {
+        biased;
+        ended = &mut running => ended,
+        () = admin.shutdown().cancelled() => {
+            shutdown.cancel();
+            running.await
+        }
+    };
+    // What still asks for the metrics of a process that has ended need not be waited for.
+    let _ = admin.stop(ADMIN_DEADLINE).await;
+    ended?;
+    if let Some(name) = admin.core_failure() {
+        bail!("task `{name}` failed, the agent cannot go on without it");
+    }
+    Ok(())
+}
+
+/// The services an agent stands on, all of them seen to answer, and its port. Bound before there is a lease: an agent
+/// that cannot listen must not be shown to clients.
+async fn reach(config: &Config) -> anyhow::Result<Deps> {
+    let metastore = reach_postgres(config).await?;
+    let store = S3Store::new(&config.s3).await?;
+    store.check().await.with_context(|| {
+        format!(
+            "bucket {} at {} (YAKS_S3_BUCKET, YAKS_S3_ENDPOINT)",
+            config.s3.bucket, config.s3.endpoint
+        )
+    })?;
+    let kafka = SocketAddr::new(config.broker.broker_host, config.broker.broker_port);
+    let incoming = bind(kafka, "YAKS_BROKER_PORT").await?;
+    info!(address = %kafka, "listening");
+    let readiness = Readiness::new();
+    // Until `run` says otherwise: the admin port may be asked sooner.
+    readiness.condition("serving");
+    Ok(Deps {
+        metastore,
+        store: Arc::new(store),
+        cache: cache(config)?,
+        function: function(config).await,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        incoming: Box::new(incoming),
+        readiness,
+    })
+}
+
+async fn reach_postgres(config: &Config) -> anyhow::Result<Metastore> {
+    let metastore = Metastore::new(&config.postgres);
+    metastore.ping().await.with_context(|| postgres_settings(config))?;
+    if config.broker.run_migrations {
+        metastore.migrate().await.context("migrate the database schema")?;
+    }
+    metastore.check_schema().await?;
+    Ok(metastore)
+}
+
+fn cache(config: &Config) -> anyhow::Result<Option<Arc<dyn ObjectCache>>> {
+    if !config.cache.cache_enabled {
+        return Ok(None);
+    }
+    let client = CacheClient::new(&config.cache.cache_url).context("YAKS_CACHE_URL")?;
+    Ok(Some(Arc::new(client)))
+}
+
+async fn function(config: &Config) -> Option<Arc<dyn CommitFunction>> {
+    match config.commit.commit_path {
+        CommitPath::Invoke => Some(Arc::new(LambdaFunction::new(&config.commit, &config.s3).await)),
+        CommitPath::Event | CommitPath::Inline => None,
+    }
+}
+
+fn postgres_settings(config: &Config) -> String {
+    let postgres = &config.postgres;
+    format!(
+        "database {} on {}:{} as {} (YAKS_DB_NAME, YAKS_DB_HOST, YAKS_DB_PORT, YAKS_DB_USER)",
+        postgres.name, postgres.host, postgres.port, postgres.user
+    )
+}
