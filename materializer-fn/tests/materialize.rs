@@ -226,7 +226,7 @@ async fn without_postgres_slots_come_back_and_strangers_do_not() {
     let cluster = Cluster::new().await;
     let nobody = Metastore::new(&PostgresConfig {
         port: free_port().unwrap(),
-        ..cluster.postgres.clone()
+        ..cluster.postgres().clone()
     });
     let context = Context::new(nobody, cluster.store.clone(), 0);
     let key = slot_key(slot(StreamId(Uuid::now_v7()), 0));

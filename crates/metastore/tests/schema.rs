@@ -25,12 +25,3 @@ async fn migrations_run_once_however_many_agents_start() {
         metastore.cluster_id().await.unwrap()
     );
 }
-
-#[tokio::test]
-async fn producer_ids_are_never_handed_out_twice() {
-    let metastore = support::fresh().await;
-    let ids = futures::future::join_all((0..50).map(|_| metastore.allocate_producer_id())).await;
-    let distinct: std::collections::HashSet<_> = ids.into_iter().map(Result::unwrap).collect();
-    assert_eq!(distinct.len(), 50);
-    assert!(distinct.iter().all(|id| id.0 > 0));
-}

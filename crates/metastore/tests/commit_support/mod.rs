@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use commit::SlotFooter;
+use commit::invoke::SlotResult;
+use commit::{BatchOutcome, SlotFooter};
 use metastore::{
     Committer, Metastore, NewTopic, PlannedPartition, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings,
     WantedRange,
@@ -30,7 +31,7 @@ const EVERYTHING: u64 = 1 << 40;
 
 /// Database, bucket and committer of one test.
 pub(crate) struct Cluster {
-    pub(crate) postgres: PostgresConfig,
+    postgres: Option<PostgresConfig>,
     pub(crate) metastore: Metastore,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) id: ClusterId,
@@ -96,16 +97,29 @@ impl Cluster {
         };
         let metastore = Metastore::new(&postgres);
         metastore.migrate().await.expect("the migrations apply");
+        Self {
+            postgres: Some(postgres),
+            ..Self::over(metastore).await
+        }
+    }
+
+    /// Over a metastore made elsewhere.
+    pub(crate) async fn over(metastore: Metastore) -> Self {
         let id = metastore.cluster_id().await.expect("a cluster id");
         let store = Arc::new(MemoryStore::new());
         let committer = Committer::new(metastore.clone(), store.clone(), id);
         Self {
-            postgres,
+            postgres: None,
             metastore,
             store,
             id,
             committer,
         }
+    }
+
+    /// How its Postgres is reached.
+    pub(crate) fn postgres(&self) -> &PostgresConfig {
+        self.postgres.as_ref().expect("this cluster is on Postgres")
     }
 
     /// Of the database, for a connection beside those of the metastore.
@@ -117,7 +131,7 @@ impl Cluster {
             password,
             name,
             ..
-        } = &self.postgres;
+        } = self.postgres();
         format!("postgres://{user}:{}@{host}:{port}/{name}", password.reveal())
     }
 
@@ -147,6 +161,41 @@ impl Cluster {
     /// Commits slots that need not be in S3.
     pub(crate) async fn commit(&self, slots: Vec<SlotFooter>) {
         self.committer.commit(slots).await.expect("Postgres answers");
+    }
+
+    /// Commits one slot that is not in S3 and must commit at once.
+    pub(crate) async fn outcomes(&self, slot: Slot, batches: &[TestBatch]) -> Vec<BatchOutcome> {
+        self.put(slot, batches).await;
+        let footer = self
+            .committer
+            .read_footer(slot)
+            .await
+            .expect("the metastore answers")
+            .expect("the metastore answers");
+        match self.commit_one(footer).await {
+            SlotResult::Committed(outcomes) => outcomes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn commit_one(&self, footer: SlotFooter) -> SlotResult {
+        let slot = footer.slot();
+        let mut results = self
+            .committer
+            .commit(vec![footer])
+            .await
+            .expect("the metastore answers");
+        results.remove(&slot).expect("the metastore answers")
+    }
+
+    pub(crate) async fn gate(&self, stream: StreamId) -> u64 {
+        let from = SlotSeq(0);
+        let progress = self
+            .metastore
+            .stream_progress(stream, from, 0)
+            .await
+            .expect("the metastore answers");
+        progress.expect("the metastore answers").next_seq.0
     }
 
     pub(crate) fn footer(&self, slot: Slot, batches: &[TestBatch]) -> SlotFooter {

@@ -2,9 +2,8 @@
 
 #![allow(dead_code, reason = "no test file uses all of it")]
 
-use metastore::{Metastore, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
+use metastore::{Metastore, PostgresConfig, SslMode};
 use private_postgres::PrivatePostgres;
-use types::TopicName;
 
 /// A handle on an empty database.
 pub(crate) fn empty() -> Metastore {
@@ -27,27 +26,4 @@ pub(crate) async fn fresh() -> Metastore {
     let metastore = empty();
     metastore.migrate().await.expect("the migrations apply");
     metastore
-}
-
-/// A topic's name.
-pub(crate) fn name(name: &str) -> TopicName {
-    TopicName::new(name).expect("a legal name")
-}
-
-/// Creates one topic without settings.
-pub(crate) async fn topic(metastore: &Metastore, name: &str, partition_count: i32) -> TopicInfo {
-    let new = NewTopic {
-        name: self::name(name),
-        partition_count,
-        settings: TopicSettings::default(),
-    };
-    match metastore
-        .create_topics(&[new])
-        .await
-        .expect("Postgres answers")
-        .remove(0)
-    {
-        TopicCreation::Created(topic) => topic,
-        other => panic!("{other:?}"),
-    }
 }

@@ -1,11 +1,9 @@
-//! Topics on a real Postgres.
-
-mod support;
+//! Topics: found, created, deleted.
 
 use std::collections::BTreeMap;
 
+use crate::world::{World, name, topic};
 use metastore::{NewTopic, TopicCreation, TopicSettings};
-use support::{fresh, name, topic};
 use types::TopicId;
 
 fn new(topic: &str, partition_count: i32) -> NewTopic {
@@ -17,9 +15,8 @@ fn new(topic: &str, partition_count: i32) -> NewTopic {
     }
 }
 
-#[tokio::test]
-async fn a_created_topic_is_found_by_name_and_id_with_its_settings() {
-    let metastore = fresh().await;
+pub(crate) async fn a_created_topic_is_found_by_name_and_id_with_its_settings(world: World) {
+    let metastore = world.metastore.clone();
     let created = match metastore.create_topics(&[new("a.b", 3)]).await.unwrap().remove(0) {
         TopicCreation::Created(topic) => topic,
         other => panic!("{other:?}"),
@@ -37,9 +34,8 @@ async fn a_created_topic_is_found_by_name_and_id_with_its_settings() {
     assert_eq!(metastore.topics().await.unwrap(), [created]);
 }
 
-#[tokio::test]
-async fn each_topic_of_one_call_has_its_own_result() {
-    let metastore = fresh().await;
+pub(crate) async fn each_topic_of_one_call_has_its_own_result(world: World) {
+    let metastore = world.metastore.clone();
     let there = topic(&metastore, "there", 1).await;
     let dotted = topic(&metastore, "a.b", 1).await;
     let results = metastore
@@ -51,9 +47,8 @@ async fn each_topic_of_one_call_has_its_own_result() {
     assert_eq!(results[2], TopicCreation::Collides(dotted));
 }
 
-#[tokio::test]
-async fn of_many_that_create_a_topic_at_once_one_does() {
-    let metastore = fresh().await;
+pub(crate) async fn of_many_that_create_a_topic_at_once_one_does(world: World) {
+    let metastore = world.metastore.clone();
     let wanted = [new("x", 10), new("y", 10)];
     let swapped = [new("y", 10), new("x", 10)];
     let racers = (0..8).map(|i| metastore.create_topics(if i % 2 == 0 { &wanted } else { &swapped }));
@@ -69,9 +64,8 @@ async fn of_many_that_create_a_topic_at_once_one_does() {
     );
 }
 
-#[tokio::test]
-async fn a_deleted_topic_is_gone_and_its_name_free_for_another_one() {
-    let metastore = fresh().await;
+pub(crate) async fn a_deleted_topic_is_gone_and_its_name_free_for_another_one(world: World) {
+    let metastore = world.metastore.clone();
     let first = topic(&metastore, "t", 3).await;
     assert!(metastore.delete_topic(first.id).await.unwrap());
     assert!(!metastore.delete_topic(first.id).await.unwrap());
@@ -81,9 +75,8 @@ async fn a_deleted_topic_is_gone_and_its_name_free_for_another_one() {
     assert_ne!((first.id, first.number), (second.id, second.number));
 }
 
-#[tokio::test]
-async fn what_is_in_the_way_is_told_without_creating_anything() {
-    let metastore = fresh().await;
+pub(crate) async fn what_is_in_the_way_is_told_without_creating_anything(world: World) {
+    let metastore = world.metastore.clone();
     topic(&metastore, "a_b", 1).await;
     let found = metastore
         .topics_in_the_way(&[name("a.b"), name("a_b"), name("c")])
@@ -98,4 +91,17 @@ async fn what_is_in_the_way_is_told_without_creating_anything() {
         ]
     ));
     assert_eq!(metastore.topics().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn of_names_that_collide_in_one_call_the_first_in_order_is_created(world: World) {
+    let metastore = world.metastore.clone();
+    let results = metastore
+        .create_topics(&[new("a_b", 1), new("a.b", 1), new("a.b", 2)])
+        .await;
+    let results = results.unwrap();
+    assert!(matches!(&results[0], TopicCreation::Collides(topic) if topic.name == name("a.b")));
+    assert!(matches!(&results[1], TopicCreation::Created(topic) if topic.partition_count == 1));
+    assert!(matches!(&results[2], TopicCreation::AlreadyExists(topic) if topic.name == name("a.b")));
+    let found = metastore.topics_by_name(&[name("a.b"), name("a.b")]).await.unwrap();
+    assert_eq!(found.len(), 1);
 }

@@ -1,11 +1,9 @@
-//! Committed offsets of consumer groups on a real Postgres.
-
-mod support;
+//! Committed offsets of consumer groups.
 
 use std::collections::BTreeMap;
 
+use crate::world::{World, name, topic};
 use metastore::{CommittedOffset, Metastore, TopicPartition};
-use support::{fresh, name, topic};
 use types::{Offset, PartitionIndex};
 
 fn at(topic: &str, partition: i32) -> TopicPartition {
@@ -24,13 +22,12 @@ fn committed(offset: i64) -> CommittedOffset {
 }
 
 async fn offsets(metastore: &Metastore, group: &str) -> BTreeMap<TopicPartition, CommittedOffset> {
-    let rows = metastore.group_offsets(group, None).await.expect("Postgres answers");
+    let rows = metastore.group_offsets(group, None).await.expect("it answers");
     rows.into_iter().map(|row| (row.partition, row.committed)).collect()
 }
 
-#[tokio::test]
-async fn a_later_commit_replaces_an_earlier_one_and_groups_are_apart() {
-    let metastore = fresh().await;
+pub(crate) async fn a_later_commit_replaces_an_earlier_one_and_groups_are_apart(world: World) {
+    let metastore = world.metastore.clone();
     topic(&metastore, "t", 2).await;
     let first = BTreeMap::from([(at("t", 0), committed(5)), (at("t", 1), committed(6))]);
     metastore.commit_group_offsets("g", &first).await.unwrap();
@@ -47,9 +44,8 @@ async fn a_later_commit_replaces_an_earlier_one_and_groups_are_apart() {
     assert_eq!(metastore.group_offsets("g", Some(&[name("u")])).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn partitions_that_do_not_exist_are_left_out_without_failing_their_neighbours() {
-    let metastore = fresh().await;
+pub(crate) async fn partitions_that_do_not_exist_are_left_out_without_failing_their_neighbours(world: World) {
+    let metastore = world.metastore.clone();
     topic(&metastore, "t", 1).await;
     let wanted = BTreeMap::from([
         (at("t", 0), committed(1)),
@@ -61,9 +57,8 @@ async fn partitions_that_do_not_exist_are_left_out_without_failing_their_neighbo
     assert_eq!(offsets(&metastore, "g").await.len(), 1);
 }
 
-#[tokio::test]
-async fn offsets_of_a_deleted_topic_do_not_come_back_with_its_name() {
-    let metastore = fresh().await;
+pub(crate) async fn offsets_of_a_deleted_topic_do_not_come_back_with_its_name(world: World) {
+    let metastore = world.metastore.clone();
     let old = topic(&metastore, "t", 1).await;
     metastore
         .commit_group_offsets("g", &BTreeMap::from([(at("t", 0), committed(7))]))

@@ -1,11 +1,10 @@
-//! Leases on a real Postgres.
+//! Leases: who holds a node id, and until when.
 
-mod support;
-
-use metastore::{LeaseError, Metastore, NewAgent};
-use support::fresh;
+use metastore::{LeaseError, Metastore, MetastoreError, NewAgent};
 use types::{NodeId, StreamId};
 use uuid::Uuid;
+
+use crate::world::World;
 
 const TTL_MS: u64 = 60_000;
 /// A lease that has run out by the next statement.
@@ -27,15 +26,14 @@ async fn live(metastore: &Metastore) -> Vec<i32> {
     metastore
         .live_agents()
         .await
-        .expect("Postgres answers")
+        .expect("it answers")
         .into_iter()
         .map(|agent| agent.node_id.0)
         .collect()
 }
 
-#[tokio::test]
-async fn a_live_lease_refuses_another_agent_and_names_its_holder() {
-    let metastore = fresh().await;
+pub(crate) async fn a_live_lease_refuses_another_agent_and_names_its_holder(world: World) {
+    let metastore = world.metastore.clone();
     let holder = agent(Some(0));
     assert_eq!(metastore.take_lease(&holder, TTL_MS).await.unwrap(), NodeId(0));
     let refused = metastore.take_lease(&agent(Some(0)), TTL_MS).await.unwrap_err();
@@ -50,9 +48,8 @@ async fn a_live_lease_refuses_another_agent_and_names_its_holder() {
     assert_eq!(metastore.take_lease(&holder, TTL_MS).await.unwrap(), NodeId(0));
 }
 
-#[tokio::test]
-async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_its_old_holder() {
-    let metastore = fresh().await;
+pub(crate) async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_its_old_holder(world: World) {
+    let metastore = world.metastore.clone();
     let (old, new) = (agent(Some(3)), agent(Some(3)));
     metastore.take_lease(&old, NO_TTL_MS).await.unwrap();
     assert!(live(&metastore).await.is_empty());
@@ -69,9 +66,8 @@ async fn a_lease_that_ran_out_can_be_taken_and_is_lost_to_its_old_holder() {
     assert!(live(&metastore).await.is_empty());
 }
 
-#[tokio::test]
-async fn a_renewed_lease_lives_on_and_names_its_stream() {
-    let metastore = fresh().await;
+pub(crate) async fn a_renewed_lease_lives_on_and_names_its_stream(world: World) {
+    let metastore = world.metastore.clone();
     let agent = agent(Some(1));
     metastore.take_lease(&agent, NO_TTL_MS).await.unwrap();
     let stream = StreamId(Uuid::now_v7());
@@ -85,9 +81,8 @@ async fn a_renewed_lease_lives_on_and_names_its_stream() {
     assert_eq!(live(&metastore).await, [1]);
 }
 
-#[tokio::test]
-async fn agents_without_an_id_get_the_lowest_free_ones() {
-    let metastore = fresh().await;
+pub(crate) async fn agents_without_an_id_get_the_lowest_free_ones(world: World) {
+    let metastore = world.metastore.clone();
     metastore.take_lease(&agent(Some(1)), TTL_MS).await.unwrap();
     metastore.take_lease(&agent(Some(0)), NO_TTL_MS).await.unwrap();
     let wanting: Vec<NewAgent> = (0..6).map(|_| agent(None)).collect();
@@ -96,4 +91,39 @@ async fn agents_without_an_id_get_the_lowest_free_ones() {
     taken.sort_unstable();
     assert_eq!(taken, [0, 2, 3, 4, 5, 6]);
     assert_eq!(metastore.live_agents().await.unwrap()[0].rack, "zone-a");
+}
+
+pub(crate) async fn a_lease_runs_out_unless_it_is_renewed(world: World) {
+    let agent = agent(Some(0));
+    world.metastore.take_lease(&agent, TTL_MS).await.unwrap();
+    world.pass_ms(40_000).await;
+    let renew = world.metastore.renew_lease(NodeId(0), agent.incarnation, None, TTL_MS);
+    assert!(renew.await.unwrap());
+    world.pass_ms(40_000).await;
+    assert_eq!(live(&world.metastore).await, [0]);
+    world.pass_ms(20_000).await;
+    assert_eq!(live(&world.metastore).await, [] as [i32; 0]);
+    // Nobody took it meanwhile: it is still ours.
+    let renew = world.metastore.renew_lease(NodeId(0), agent.incarnation, None, TTL_MS);
+    assert!(renew.await.unwrap());
+    assert_eq!(live(&world.metastore).await, [0]);
+}
+
+pub(crate) async fn a_lease_names_no_stream_that_has_no_row(world: World) {
+    let agent = NewAgent {
+        stream: Some(StreamId(Uuid::now_v7())),
+        ..agent(Some(0))
+    };
+    let refused = world.metastore.take_lease(&agent, TTL_MS).await.unwrap_err();
+    assert!(
+        matches!(refused, LeaseError::Metastore(MetastoreError::Internal(_))),
+        "{refused}"
+    );
+    let agent = NewAgent { stream: None, ..agent };
+    world.metastore.take_lease(&agent, TTL_MS).await.unwrap();
+    let nobodys = Some(StreamId(Uuid::now_v7()));
+    let renew = world
+        .metastore
+        .renew_lease(NodeId(0), agent.incarnation, nobodys, TTL_MS);
+    assert!(matches!(renew.await, Err(MetastoreError::Internal(_))));
 }
