@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use crate::postgres::Postgres;
 use crate::{
-    Cluster, Commits, GroupOffsets, Hints, Leases, Lifecycle, LogIndex, Partitions, PostgresConfig, ProducerIds,
-    Schema, Streams, Sweeps, Topics,
+    Audits, Cluster, Commits, GroupOffsets, Hints, Leases, Lifecycle, LogIndex, Partitions, PostgresConfig,
+    ProducerIds, Schema, Streams, Sweeps, Topics,
 };
 
 /// All tables of one metastore: one trait per table, each beside its types. Calls of several traits see each other's
 /// work, as statements on one database do.
 pub trait Backend:
-    Cluster
+    Audits
+    + Cluster
     + Commits
     + GroupOffsets
     + Hints
@@ -34,7 +35,8 @@ pub trait Backend:
 }
 
 impl<T> Backend for T where
-    T: Cluster
+    T: Audits
+        + Cluster
         + Commits
         + GroupOffsets
         + Hints

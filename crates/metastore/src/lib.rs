@@ -4,6 +4,7 @@
 //! and tests. Each table has a module with its types and its trait, and one of the same name in either
 //! implementation. [`Committer`] stands above the traits: there is one.
 
+mod audits;
 mod backend;
 mod cluster;
 mod commit;
@@ -26,6 +27,9 @@ mod streams;
 mod sweeps;
 mod topics;
 
+pub use audits::{
+    AuditedObject, AuditedPartition, AuditedRow, AuditedRows, AuditedSlot, AuditedStream, Audits, RowThere,
+};
 pub use backend::{Backend, Metastore};
 pub use cluster::Cluster;
 pub use commit::{CommitError, Committer};

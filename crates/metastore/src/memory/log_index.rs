@@ -64,7 +64,7 @@ impl Tables {
             .collect()
     }
 
-    fn row_at_or_before(
+    pub(super) fn row_at_or_before(
         &self,
         topic: TopicNumber,
         partition: PartitionIndex,
@@ -76,7 +76,7 @@ impl Tables {
     }
 
     /// Rows of a partition whose base offset is `from` or later.
-    fn rows(
+    pub(super) fn rows(
         &self,
         topic: TopicNumber,
         partition: PartitionIndex,

@@ -8,6 +8,7 @@
 //! [`MemoryMetastore`] is the database; [`MemoryMetastore::connect`] gives a process its [`Metastore`], with a [`Weather`]
 //! of its own and closed on its own, as each has its own pool on the one Postgres.
 
+mod audits;
 mod cluster;
 mod commits;
 mod group_offsets;

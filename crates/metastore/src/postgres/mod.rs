@@ -1,5 +1,6 @@
 //! The metastore in Postgres: one module per table, longer statements in `queries/<table>/<verb>.sql`.
 
+mod audits;
 mod cluster;
 mod commit_tx;
 mod error;
