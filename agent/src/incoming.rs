@@ -21,7 +21,7 @@ pub type Accepted = (Box<dyn Socket>, SocketAddr);
 
 /// A source of connections. Dropping it refuses those to come.
 #[async_trait]
-pub trait Incoming: Send {
+pub trait Incoming: Send + Sync {
     /// The next connection. Safe to cancel: no connection is lost.
     async fn accept(&mut self) -> io::Result<Accepted>;
 }

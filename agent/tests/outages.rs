@@ -1,0 +1,85 @@
+//! Whole agents over a metastore and a bucket in memory, in virtual time: what clients hear while Postgres, S3 or the
+//! sidecar is away, and what is left when they are back.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
+
+mod world;
+
+use std::time::Duration;
+
+use kafka_protocol::error::ResponseError;
+use tokio::time::Instant;
+use world::{ALL, ONE, World, batch};
+
+/// No error of Kafka's.
+const NONE: i16 = 0;
+
+#[tokio::test(start_paused = true)]
+async fn without_postgres_acks_1_goes_on_and_acks_all_is_told_to_retry() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    assert_eq!(client.produce("events", ALL, batch("before")).await, (NONE, 0));
+
+    world.postgres.away();
+    assert_eq!(client.produce("events", ONE, batch("one")).await, (NONE, -1));
+    let asked_at = Instant::now();
+    let told = client.produce("events", ALL, batch("all")).await;
+    assert_eq!(told, (ResponseError::RequestTimedOut.code(), -1));
+    assert_eq!(asked_at.elapsed().as_secs(), world::PRODUCE_TIMEOUT.as_secs());
+    assert_eq!(client.produce("events", ONE, batch("two")).await, (NONE, -1));
+
+    world.postgres.back();
+    assert_eq!(client.produce("events", ALL, batch("after")).await, (NONE, 4));
+    assert_eq!(
+        client.read("events", 0, 5).await,
+        ["before", "one", "all", "two", "after"],
+        "nothing is lost, nothing is there twice"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_s3_producers_are_told_to_retry_and_nothing_is_lost_or_doubled_afterwards() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    world.s3_away(true);
+    for value in ["one", "two"] {
+        let told = client.produce("events", ONE, batch(value)).await;
+        assert_eq!(told, (ResponseError::RequestTimedOut.code(), -1));
+    }
+    world.s3_away(false);
+    assert_eq!(client.produce("events", ALL, batch("three")).await, (NONE, 2));
+    assert_eq!(client.read("events", 0, 3).await, ["one", "two", "three"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_s3_does_not_take_is_bounded_by_the_setting_and_reading_stops_there() {
+    let world = World::new();
+    let agent = world
+        .agent(&["--inflight-bytes=209715200", "--message-max-bytes=104857600"])
+        .await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    world.s3_away(true);
+    // Three clients with 90 MiB each, and room for two.
+    let mut told = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let mut producer = agent.connect().await;
+        told.spawn(async move { producer.produce("events", ONE, world::batch_of(90, 1 << 20)).await });
+    }
+    for _ in 0..2 {
+        let told = told.join_next().await.unwrap().unwrap();
+        assert_eq!(told.0, ResponseError::RequestTimedOut.code());
+    }
+    let third = tokio::time::timeout(Duration::from_secs(600), told.join_next()).await;
+    assert!(
+        third.is_err(),
+        "its bytes are not read, for there is no room: {third:?}"
+    );
+    assert!(client.fetch("events", 0).await.is_ok(), "what is no data goes on");
+    world.s3_away(false);
+    assert_eq!(told.join_next().await.unwrap().unwrap(), (NONE, -1));
+}

@@ -1,0 +1,194 @@
+//! One cluster in one process: a metastore and a bucket in memory, each with a switch, and agents with clients on pipes.
+
+#![allow(dead_code, reason = "no test file uses all of it")]
+
+mod client;
+mod switches;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::config::Config;
+use agent::fetch::read::ObjectCache;
+use agent::incoming::Accepted;
+use agent::run::{Deps, run};
+use bytes::{Bytes, BytesMut};
+use clap::Parser;
+use daemon::Readiness;
+use kafka_protocol::indexmap::IndexMap;
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+use metastore::memory::MemoryMetastore;
+use storage::MemoryStore;
+use storage::failing::{FailingStore, FaultHandle, Outage};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use types::{ClusterId, Entropy, SeededEntropy};
+use uuid::Uuid;
+
+pub(crate) use client::Client;
+pub(crate) use switches::{Postgres, VirtualClock};
+
+/// `acks`.
+pub(crate) const ALL: i16 = -1;
+/// `acks`.
+pub(crate) const ONE: i16 = 1;
+/// `timeout_ms` of produce requests.
+pub(crate) const PRODUCE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The cluster's surroundings.
+pub(crate) struct World {
+    pub(crate) tables: MemoryMetastore,
+    pub(crate) postgres: Arc<Postgres>,
+    pub(crate) bucket: Arc<MemoryStore>,
+    pub(crate) s3: FaultHandle,
+    store: Arc<FailingStore>,
+    clock: Arc<VirtualClock>,
+    entropy: Arc<SeededEntropy>,
+}
+
+/// A running agent; dropping it kills it.
+pub(crate) struct Agent {
+    clients: mpsc::Sender<Accepted>,
+    pub(crate) readiness: Readiness,
+    shutdown: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(VirtualClock::new());
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let bucket = Arc::new(MemoryStore::new());
+        let store = Arc::new(FailingStore::new(bucket.clone(), entropy.clone()));
+        Self {
+            tables: MemoryMetastore::new(ClusterId(Uuid::from_u128(7)), clock.clone()),
+            postgres: Arc::default(),
+            bucket,
+            s3: store.faults(),
+            store,
+            clock,
+            entropy,
+        }
+    }
+
+    /// An agent that commits its own objects when nobody else does; `args` are more settings.
+    pub(crate) async fn agent(&self, args: &[&str]) -> Agent {
+        self.agent_with_cache(args, None).await
+    }
+
+    /// The same, beside a sidecar.
+    pub(crate) async fn agent_with_cache(&self, args: &[&str], cache: Option<Arc<dyn ObjectCache>>) -> Agent {
+        let ours = [
+            "yaks-agent",
+            "--node-id=auto",
+            "--commit-path=inline",
+            "--auto-create-topics=false",
+        ];
+        let config = Config::try_parse_from(ours.iter().chain(args)).unwrap();
+        let (clients, incoming) = mpsc::channel(16);
+        let readiness = Readiness::new();
+        let deps = Deps {
+            metastore: self.tables.connect(self.postgres.clone()),
+            store: self.store.clone(),
+            cache,
+            function: None,
+            clock: self.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(self.entropy.next_u64())),
+            incoming: Box::new(incoming),
+            readiness: readiness.clone(),
+        };
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(run(config, deps, shutdown.clone()));
+        Agent {
+            clients,
+            readiness,
+            shutdown,
+            running,
+        }
+    }
+
+    /// Makes every request to S3 fail, or none.
+    pub(crate) fn s3_away(&self, away: bool) {
+        self.s3.set_outage(away.then_some(Outage::Refused));
+    }
+}
+
+impl Agent {
+    /// A client of this agent.
+    pub(crate) async fn connect(&self) -> Client {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        self.clients.send((Box::new(theirs), peer)).await.unwrap();
+        Client::new(ours)
+    }
+
+    /// SIGTERM.
+    pub(crate) fn ask_to_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// How the agent ended.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        (&mut self.running).await.unwrap()
+    }
+
+    /// Waits until the agent is ready, or until it is not.
+    pub(crate) async fn until_ready(&self, ready: bool) {
+        while self.readiness.is_ready() != ready {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+/// A batch of one record.
+pub(crate) fn batch(value: &str) -> Bytes {
+    encode(&[record(value.as_bytes().to_vec().into(), -1)])
+}
+
+/// A batch of one record of an idempotent producer.
+pub(crate) fn idempotent_batch(value: &str, producer: i64, sequence: i32) -> Bytes {
+    let mut record = record(value.as_bytes().to_vec().into(), producer);
+    (record.producer_epoch, record.sequence) = (0, sequence);
+    encode(&[record])
+}
+
+/// A batch of `records` records of `bytes` bytes.
+pub(crate) fn batch_of(records: usize, bytes: usize) -> Bytes {
+    encode(&vec![record(vec![b'x'; bytes].into(), -1); records])
+}
+
+fn record(value: Bytes, producer_id: i64) -> Record {
+    Record {
+        delete_horizon: false,
+        transactional: false,
+        control: false,
+        partition_leader_epoch: -1,
+        producer_id,
+        producer_epoch: -1,
+        timestamp_type: TimestampType::Creation,
+        offset: 0,
+        sequence: -1,
+        timestamp: 1,
+        key: None,
+        value: Some(value),
+        headers: IndexMap::new(),
+    }
+}
+
+fn encode(records: &[Record]) -> Bytes {
+    let options = RecordEncodeOptions {
+        version: 2,
+        compression: Compression::None,
+    };
+    let mut bytes = BytesMut::new();
+    RecordBatchEncoder::encode(&mut bytes, records, &options).unwrap();
+    bytes.freeze()
+}
