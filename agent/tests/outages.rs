@@ -68,13 +68,13 @@ async fn what_s3_does_not_take_is_bounded_by_the_setting_and_reading_stops_there
     let mut told = tokio::task::JoinSet::new();
     for _ in 0..3 {
         let mut producer = agent.connect().await;
-        told.spawn(async move { producer.produce("events", ONE, world::batch_of(90, 1 << 20)).await });
+        told.spawn(async move { producer.produce("events", ONE, world::large_batch(90 << 20)).await });
     }
     for _ in 0..2 {
         let told = told.join_next().await.unwrap().unwrap();
         assert_eq!(told.0, ResponseError::RequestTimedOut.code());
     }
-    let third = tokio::time::timeout(Duration::from_secs(600), told.join_next()).await;
+    let third = tokio::time::timeout(Duration::from_secs(300), told.join_next()).await;
     assert!(
         third.is_err(),
         "its bytes are not read, for there is no room: {third:?}"

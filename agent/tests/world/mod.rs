@@ -160,9 +160,9 @@ pub(crate) fn idempotent_batch(value: &str, producer: i64, sequence: i32) -> Byt
     encode(&[record])
 }
 
-/// A batch of `records` records of `bytes` bytes.
-pub(crate) fn batch_of(records: usize, bytes: usize) -> Bytes {
-    encode(&vec![record(vec![b'x'; bytes].into(), -1); records])
+/// A batch of one record of so many bytes.
+pub(crate) fn large_batch(bytes: usize) -> Bytes {
+    encode(&[record(vec![b'x'; bytes].into(), -1)])
 }
 
 fn record(value: Bytes, producer_id: i64) -> Record {
