@@ -7,8 +7,10 @@
 //! It needs nothing but a broker: no group is joined, partitions are assigned and read from offset 0. The ledger stays after the run,
 //! so that a violation can be looked into with the `sqlite3` shell.
 //!
-//! All functions block; from an async test, call them inside `spawn_blocking`.
+//! All functions block; from an async test, call them inside `spawn_blocking`. The [`audit`] does not: it needs no broker, looks at
+//! a deployment's index and bucket, and is async throughout.
 
+pub mod audit;
 mod client;
 mod config;
 mod consume;
