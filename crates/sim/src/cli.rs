@@ -1,0 +1,129 @@
+//! Many seeds on all cores, or one seed with its transcript.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use sim::logs::Logs;
+use sim::scribe::Pages;
+use sim::simulate;
+use types::{Entropy, SystemEntropy};
+
+use crate::report::{Report, say};
+
+/// How often the progress line is written.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// Command line of `yaks-sim`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "yaks-sim",
+    version,
+    about = "Runs a whole cluster in virtual time, makes things go wrong, and lets the oracle judge"
+)]
+pub(crate) struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first of them; without it, a fresh one.
+    #[arg(long)]
+    from: Option<u64>,
+    /// One seed only, with its transcript.
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Put into the transcript everything that agents and function log.
+    #[arg(long)]
+    verbose: bool,
+    /// Go on after a failure.
+    #[arg(long)]
+    keep_going: bool,
+    /// Runs at a time; without it, one per core.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match arguments.seed {
+        Some(seed) => one(seed, arguments.verbose),
+        None => many(arguments),
+    }
+}
+
+fn one(seed: u64, verbose: bool) -> ExitCode {
+    let logs = if verbose { Logs::Debug } else { Logs::Info };
+    let pages = simulate(seed, logs);
+    for line in &pages.transcript {
+        say(line);
+    }
+    let mut report = Report::default();
+    report.add(seed, &pages);
+    report.finish()
+}
+
+fn many(arguments: &Arguments) -> ExitCode {
+    // Small enough to be typed.
+    let from = arguments
+        .from
+        .unwrap_or_else(|| SystemEntropy.next_u64() % 1_000_000_000);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let shared = Shared {
+        next: AtomicU64::new(from),
+        end: from + arguments.seeds,
+        failed: AtomicBool::new(false),
+        keep_going: arguments.keep_going,
+    };
+    say(&format!("seeds {from}..{}", shared.end));
+    let (sender, results) = channel();
+    let started = Instant::now();
+    let mut report = Report::default();
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.unwrap_or(cores) {
+            let (sender, shared) = (sender.clone(), &shared);
+            scope.spawn(move || shared.work(&sender));
+        }
+        drop(sender);
+        let mut told = Instant::now();
+        loop {
+            match results.recv_timeout(PROGRESS) {
+                Ok((seed, pages)) => report.add(seed, &pages),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                say(&report.progress(arguments.seeds, started.elapsed()));
+            }
+        }
+    });
+    say(&report.progress(arguments.seeds, started.elapsed()));
+    report.finish()
+}
+
+/// What the threads share.
+struct Shared {
+    next: AtomicU64,
+    end: u64,
+    failed: AtomicBool,
+    keep_going: bool,
+}
+
+impl Shared {
+    fn work(&self, results: &Sender<(u64, Pages)>) {
+        while self.keep_going || !self.failed.load(Ordering::Relaxed) {
+            let seed = self.next.fetch_add(1, Ordering::Relaxed);
+            if seed >= self.end {
+                return;
+            }
+            let pages = simulate(seed, Logs::None);
+            if !pages.violations.is_empty() {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+            if results.send((seed, pages)).is_err() {
+                return;
+            }
+        }
+    }
+}
