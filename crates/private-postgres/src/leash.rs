@@ -133,6 +133,8 @@ impl LeashedChild {
     pub fn stop(&mut self) -> io::Result<ExitStatus> {
         if self.child.try_wait()?.is_none() {
             self.signal(self.leash.stop_signal)?;
+            // A frozen child would never hear it.
+            self.signal(Signal::CONT)?;
         }
         let deadline = Instant::now() + self.leash.grace;
         while Instant::now() < deadline {

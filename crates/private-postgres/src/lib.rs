@@ -13,6 +13,7 @@ mod error;
 pub mod leash;
 mod port;
 mod server;
+mod switches;
 mod user;
 
 pub use binaries::{Binaries, INSTALL_HINT};

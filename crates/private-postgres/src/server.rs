@@ -3,11 +3,10 @@
 use std::env;
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ const HOST: &str = "127.0.0.1";
 /// Crash recovery after a long run replays WAL before the server answers.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// A server whose parent was killed is being stopped by its watcher; it needs a moment.
-const LEFTOVER_GONE_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const LEFTOVER_GONE_WITHIN: Duration = Duration::from_secs(10);
 /// Somebody may take the free port between our look and the server's.
 const PORT_TRIES: u32 = 5;
 
@@ -89,11 +88,26 @@ impl PrivatePostgresConfig {
 /// A running server; stopped when dropped.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    config: PrivatePostgresConfig,
-    binaries: Binaries,
-    data_dir: PathBuf,
-    port: u16,
-    process: Mutex<LeashedChild>,
+    pub(crate) config: PrivatePostgresConfig,
+    pub(crate) binaries: Binaries,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) run_as: RunAs,
+    process: Mutex<Process>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) child: LeashedChild,
+    /// Whether somebody asked it to end, or paused it.
+    pub(crate) expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Running,
+    Paused,
+    Ended,
 }
 
 impl PrivatePostgres {
@@ -143,41 +157,27 @@ impl PrivatePostgres {
         run_as: RunAs,
         data_dir: &Path,
     ) -> Result<Self, PrivatePostgresError> {
-        let log_failed = |source| PrivatePostgresError::Directory {
+        let port = config.port.map_or_else(free_port, Ok);
+        let port = port.map_err(|source| PrivatePostgresError::Directory {
             path: config.log_file.clone(),
             source,
-        };
-        let port = config.port.map_or_else(free_port, Ok).map_err(log_failed)?;
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&config.log_file)
-            .map_err(log_failed)?;
-        let leash = Leash {
-            stop_signal: Signal::INT,
-            orphan_signal: Signal::INT,
-            grace: Duration::from_secs(30),
-            remove: config.remove_at_end.clone(),
-        };
-        let process = leash.spawn(&server_command(config, binaries, data_dir, port), |shell| {
-            run_as.apply(shell);
-            shell.stdout(Stdio::null()).stderr(log);
-        });
-        let failed = |error: io::Error| PrivatePostgresError::Program {
-            program: "postgres",
-            message: error.to_string(),
-        };
+        })?;
+        let child = spawn(config, binaries, run_as, data_dir, port)?;
         let server = Self {
             config: config.clone(),
             binaries: binaries.clone(),
             data_dir: data_dir.to_owned(),
             port,
-            process: Mutex::new(process.map_err(failed)?),
+            run_as,
+            process: Mutex::new(Process {
+                child,
+                expected: Expected::Running,
+            }),
         };
         server.wait_until_ready().map(|()| server)
     }
 
-    fn wait_until_ready(&self) -> Result<(), PrivatePostgresError> {
+    pub(crate) fn wait_until_ready(&self) -> Result<(), PrivatePostgresError> {
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             if let Some(how) = self.ended() {
@@ -208,10 +208,13 @@ impl PrivatePostgres {
         }
     }
 
-    /// How the server ended, if it has: nobody but us should stop it.
+    /// How the server ended, if it has and nobody asked for it.
     pub fn ended(&self) -> Option<String> {
-        let status = self.process.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
-        status.ok().flatten().map(describe)
+        let mut process = self.process();
+        if process.expected == Expected::Ended {
+            return None;
+        }
+        process.child.try_wait().ok().flatten().map(describe)
     }
 
     /// Makes an empty database owned by the user.
@@ -282,17 +285,40 @@ impl PrivatePostgres {
 
     /// The server's process id.
     pub fn id(&self) -> u32 {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner).id()
+        self.process().child.id()
     }
 
-    /// Stops it in order: a fast shutdown, which ends open transactions and writes a checkpoint.
-    pub fn stop(&self) -> io::Result<()> {
-        self.process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stop()
-            .map(drop)
+    pub(crate) fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+pub(crate) fn spawn(
+    config: &PrivatePostgresConfig,
+    binaries: &Binaries,
+    run_as: RunAs,
+    data_dir: &Path,
+    port: u16,
+) -> Result<LeashedChild, PrivatePostgresError> {
+    let log = fs::OpenOptions::new().create(true).append(true).open(&config.log_file);
+    let log = log.map_err(|source| PrivatePostgresError::Directory {
+        path: config.log_file.clone(),
+        source,
+    })?;
+    let leash = Leash {
+        stop_signal: Signal::INT,
+        orphan_signal: Signal::INT,
+        grace: Duration::from_secs(30),
+        remove: config.remove_at_end.clone(),
+    };
+    let child = leash.spawn(&server_command(config, binaries, data_dir, port), |shell| {
+        run_as.apply(shell);
+        shell.stdout(Stdio::null()).stderr(log);
+    });
+    child.map_err(|error| PrivatePostgresError::Program {
+        program: "postgres",
+        message: error.to_string(),
+    })
 }
 
 impl Drop for PrivatePostgres {
@@ -334,7 +360,7 @@ fn forget_settings(command: &mut Command) {
     }
 }
 
-fn wait_for_leftover(data_dir: &Path) -> Result<(), PrivatePostgresError> {
+pub(crate) fn wait_for_leftover(data_dir: &Path) -> Result<(), PrivatePostgresError> {
     let deadline = Instant::now() + LEFTOVER_GONE_WITHIN;
     while let Some(pid) = cluster::running_server(data_dir) {
         if Instant::now() > deadline {

@@ -30,6 +30,15 @@ fn directory(name: &str) -> PathBuf {
     path
 }
 
+fn answers(server: &PrivatePostgres) -> bool {
+    let mut probe = server.client("pg_isready");
+    probe
+        .args(["-d", "postgres", "-q", "-t", "1"])
+        .status()
+        .unwrap()
+        .success()
+}
+
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !condition() {
@@ -155,4 +164,33 @@ fn an_ignored_stop_signal_is_followed_by_a_kill() {
 
 fn remove(directory: &Path) {
     fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_killed_server_recovers_what_was_committed() {
+    let server = PrivatePostgres::temporary().unwrap();
+    query(&server, "postgres", "create table kept (n int)");
+    query(&server, "postgres", "insert into kept values (7)");
+    let before = server.id();
+    server.kill().unwrap();
+    assert_eq!(server.ended(), None, "it was asked for");
+    assert!(!answers(&server));
+    server.start_again().unwrap();
+    assert_ne!(server.id(), before);
+    assert_eq!(query(&server, "postgres", "select n from kept"), "7");
+    server.stop().unwrap();
+    server.start_again().unwrap();
+    server.start_again().unwrap();
+    assert_eq!(query(&server, "postgres", "select n from kept"), "7");
+}
+
+#[test]
+fn a_paused_server_does_not_answer_until_it_is_resumed() {
+    let server = PrivatePostgres::temporary().unwrap();
+    server.pause().unwrap();
+    assert!(!answers(&server));
+    server.resume().unwrap();
+    assert_eq!(query(&server, "postgres", "select 1"), "1");
+    server.pause().unwrap();
+    server.stop().unwrap();
 }
