@@ -80,6 +80,7 @@ pub(crate) async fn s3(config: &StackConfig, data_dir: &DataDir, on_created: OnC
         bucket: BUCKET.to_owned(),
         access_key: S3_KEY.to_owned(),
         secret_key: S3_KEY.to_owned(),
+        seed: config.seed,
     };
     S3Server::start(s3, on_created).await
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::config::{AGENTS_MAX, AgentPorts, StackConfig};
-use crate::events::{EventSource, QueueConfig};
+use crate::events::{EventFault, EventSource, QueueConfig};
+use crate::s3::{S3FaultRate, parse_probability};
 
 /// Runs all of yaks on this machine: Postgres, an S3, a Lambda service, the materializer, sidecars and agents.
 #[derive(Clone, Debug, Parser)]
@@ -51,6 +52,30 @@ pub struct Cli {
     /// How many instances of the function run at once.
     #[arg(long, env = "YAKS_DEV_FUNCTION_INSTANCES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub function_instances: u16,
+    /// Faults between S3 and its clients: fail (500 or 503), reset, lost (it happened, the answer did not come), late (it happens after
+    /// the connection is gone), throttle, conflict, partial (a body cut short), slow; of put, get, head, list, delete, or of all.
+    #[arg(
+        long,
+        env = "YAKS_DEV_S3_FAULTS",
+        value_delimiter = ',',
+        value_name = "[OPERATION:]FAULT=PROBABILITY,..."
+    )]
+    pub s3_faults: Vec<S3FaultRate>,
+    /// Loses so many of S3's events, from 0 to 1.
+    #[arg(long, env = "YAKS_DEV_DROP_EVENTS", default_value_t = 0.0, value_parser = parse_probability, value_name = "PROBABILITY")]
+    pub drop_events: f64,
+    /// Delivers so many twice.
+    #[arg(long, env = "YAKS_DEV_DOUBLE_EVENTS", default_value_t = 0.0, value_parser = parse_probability, value_name = "PROBABILITY")]
+    pub double_events: f64,
+    /// Delivers so many up to half a minute late.
+    #[arg(long, env = "YAKS_DEV_DELAY_EVENTS", default_value_t = 0.0, value_parser = parse_probability, value_name = "PROBABILITY")]
+    pub delay_events: f64,
+    /// Lets so many be overtaken by those behind them.
+    #[arg(long, env = "YAKS_DEV_REORDER_EVENTS", default_value_t = 0.0, value_parser = parse_probability, value_name = "PROBABILITY")]
+    pub reorder_events: f64,
+    /// Decides which requests and events meet these faults.
+    #[arg(long, env = "YAKS_DEV_SEED", default_value_t = 0)]
+    pub seed: u64,
     /// Also print what the parts log.
     #[arg(short, long)]
     pub verbose: bool,
@@ -74,6 +99,14 @@ impl Cli {
             },
             sweep_interval: Duration::from_millis(self.sweep_interval_ms),
             function_instances: usize::from(self.function_instances),
+            seed: self.seed,
+            s3_faults: self.s3_faults.clone(),
+            event_faults: vec![
+                (EventFault::Drop, self.drop_events),
+                (EventFault::Duplicate, self.double_events),
+                (EventFault::Delay, self.delay_events),
+                (EventFault::Reorder, self.reorder_events),
+            ],
             ..StackConfig::for_make_up(self.agents, binaries)
         }
     }

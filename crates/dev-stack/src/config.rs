@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use private_postgres::free_port;
 
-use crate::events::{EventSource, QueueConfig};
+use crate::events::{EventFault, EventSource, QueueConfig};
 use crate::lambda::OnDeath;
+use crate::s3::S3FaultRate;
 
 /// Sidecars start at 9080 and agents' admin ports at 9090: with more agents they would meet.
 pub const AGENTS_MAX: u16 = 10;
@@ -43,6 +44,12 @@ pub struct StackConfig {
     pub function_timeout: Duration,
     /// What happens when an instance of the function ends by itself.
     pub on_function_death: OnDeath,
+    /// Decides which requests and events meet faults.
+    pub seed: u64,
+    /// What goes wrong between S3 and its clients from the start on.
+    pub s3_faults: Vec<S3FaultRate>,
+    /// What goes wrong with events from the start on, and how likely.
+    pub event_faults: Vec<(EventFault, f64)>,
     /// Whether every agent has a sidecar.
     pub sidecars: bool,
     /// Further variables for the agents; these win over everything else.
@@ -104,6 +111,9 @@ impl StackConfig {
             function_instances: 2,
             function_timeout: Duration::from_secs(10),
             on_function_death: OnDeath::Report,
+            seed: 0,
+            s3_faults: Vec::new(),
+            event_faults: Vec::new(),
             sidecars: true,
             agent_env: Vec::new(),
             function_env: Vec::new(),

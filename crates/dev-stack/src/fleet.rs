@@ -1,6 +1,7 @@
 //! The numbered parts of one kind: the agents, or their sidecars.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use rustix::process::Signal;
 use tokio::sync::Mutex;
 
 use crate::health::wait_until_ready;
@@ -38,6 +39,13 @@ impl Fleet {
         if let Some(part) = part {
             part.kill();
         }
+    }
+
+    /// Sends number `n` a signal.
+    pub(crate) async fn signal(&self, n: usize, signal: Signal) -> Result<()> {
+        let parts = self.0.lock().await;
+        let part = parts.get(n).and_then(Option::as_ref).context("it does not run")?;
+        part.signal(signal)
     }
 
     /// The process id of number `n`, if it runs.

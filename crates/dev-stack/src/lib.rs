@@ -18,10 +18,12 @@ mod fleet;
 mod health;
 pub mod lambda;
 pub mod part;
+mod parts;
 mod ports;
 pub mod s3;
 pub mod stack;
 mod sweep;
 
 pub use config::{AgentPorts, StackConfig};
+pub use parts::Switch;
 pub use stack::{Death, Stack};

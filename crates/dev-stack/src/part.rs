@@ -105,6 +105,12 @@ impl Part {
         self.child.try_wait().ok().flatten().map(describe)
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let sent = self.child.signal(signal);
+        sent.with_context(|| format!("cannot signal {}", self.name))
+    }
+
     /// Asks it to stop, and kills it when it takes too long. Returns how it ended.
     pub async fn stop(mut self) -> String {
         let name = self.name.clone();

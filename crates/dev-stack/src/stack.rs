@@ -2,27 +2,24 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use private_postgres::PrivatePostgres;
 use tokio::task::JoinSet;
 use types::{Clock, SystemClock};
 
-use crate::assemble::{self, GRACE, OwnFunction, WATCH_INTERVAL};
-use crate::config::{AGENTS_MAX, AgentPorts, StackConfig};
+use crate::assemble::{self, OwnFunction, WATCH_INTERVAL};
+use crate::config::{AGENTS_MAX, StackConfig};
 use crate::data_dir::DataDir;
 use crate::dev_api::{self, DevApi};
-use crate::environment::{self, BUCKET, DATABASE, FUNCTION, S3_KEY, Variables};
+use crate::environment::{self, BUCKET, DATABASE, FUNCTION, S3_KEY};
 use crate::events::EventQueue;
 use crate::fleet::Fleet;
 use crate::lambda::Function;
-use crate::part::{PartCommand, tail};
+use crate::part::tail;
+use crate::parts::{Parts, Switch};
 use crate::ports;
 use crate::s3::S3Server;
-
-/// What ECS gives an agent to finish its requests.
-const AGENT_GRACE: Duration = Duration::from_secs(30);
 
 /// Is told of every part that is ready: its name, and what there is to know about it.
 pub type Report<'a> = &'a (dyn Fn(&str, &str) + Send + Sync);
@@ -44,16 +41,11 @@ pub struct Death {
 #[derive(Debug)]
 pub struct Stack {
     // Dropped in this order: the users before what they use.
-    agents: Fleet,
-    sidecars: Fleet,
     tasks: JoinSet<()>,
     function: OwnFunction,
+    parts: Arc<Parts>,
     queue: Arc<EventQueue>,
     s3: S3Server,
-    postgres: PrivatePostgres,
-    shared_env: Variables,
-    config: StackConfig,
-    data_dir: DataDir,
 }
 
 impl Stack {
@@ -79,7 +71,7 @@ impl Stack {
         report("migrations", "the schema is up to date");
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let queue = Arc::new(EventQueue::new(config.queue));
+        let queue = Arc::new(EventQueue::with_seed(config.queue, config.seed));
         let s3 = assemble::s3(&config, &data_dir, assemble::tell_queue(&queue, &clock)).await?;
         report(
             "s3",
@@ -89,11 +81,28 @@ impl Stack {
             assemble::function_config(&config, &data_dir, &shared_env),
             Arc::clone(&clock),
         ));
+        for rate in &config.s3_faults {
+            s3.faults().set(*rate);
+        }
+        for (fault, probability) in &config.event_faults {
+            queue.faults().set_rate(*fault, *probability);
+        }
+        let parts = Arc::new(Parts {
+            agents: Fleet::new(agents),
+            sidecars: Fleet::new(agents),
+            postgres,
+            shared_env,
+            config,
+            data_dir,
+        });
+        let config = &parts.config;
         let mut tasks = JoinSet::new();
         let api = DevApi {
             function: Arc::clone(&function.0),
             queue: Arc::clone(&queue),
             s3: Arc::clone(s3.stats()),
+            s3_faults: Arc::clone(s3.faults()),
+            parts: Arc::downgrade(&parts),
         };
         dev_api::serve(api, config.dev_port, &mut tasks).await?;
         function.0.start().await?;
@@ -101,32 +110,28 @@ impl Stack {
             "function",
             &format!("http://127.0.0.1:{}/2015-03-31/functions/{FUNCTION}", config.dev_port),
         );
-        assemble::spawn_deliveries(&config, &queue, &function.0, &clock, &mut tasks);
+        assemble::spawn_deliveries(config, &queue, &function.0, &clock, &mut tasks);
 
         let stack = Self {
-            agents: Fleet::new(agents),
-            sidecars: Fleet::new(agents),
             tasks,
             function,
+            parts,
             queue,
             s3,
-            postgres,
-            shared_env,
-            config,
-            data_dir,
         };
         stack.start_agents(report).await?;
         Ok(stack)
     }
 
     async fn start_agents(&self, report: Report<'_>) -> Result<()> {
-        for (n, ports) in self.config.agents.iter().enumerate() {
-            if self.config.sidecars {
+        let config = &self.parts.config;
+        for (n, ports) in config.agents.iter().enumerate() {
+            if config.sidecars {
                 self.start_sidecar(n).await?;
                 report(&format!("sidecar {n}"), &format!("http://127.0.0.1:{}", ports.sidecar));
             }
         }
-        for (n, ports) in self.config.agents.iter().enumerate() {
+        for (n, ports) in config.agents.iter().enumerate() {
             self.start_agent(n).await?;
             let detail = format!(
                 "localhost:{}, metrics http://127.0.0.1:{}/metrics",
@@ -139,67 +144,58 @@ impl Stack {
 
     /// Starts agent `n` (again) and waits until it is ready.
     pub async fn start_agent(&self, n: usize) -> Result<()> {
-        let ports = self.ports(n)?;
-        let mut command = self.command("yaks-agent", &format!("agent-{n}"), AGENT_GRACE);
-        command.env.extend(environment::agent(&self.config, n, ports));
-        self.agents.start(n, &command, ports.admin).await
+        self.parts.switch_agent(n, Switch::Start).await
     }
 
     /// Starts the sidecar of agent `n` (again) and waits until it is ready.
     pub async fn start_sidecar(&self, n: usize) -> Result<()> {
-        let ports = self.ports(n)?;
-        let mut command = self.command("yaks-cache", &format!("sidecar-{n}"), GRACE);
-        command.env.extend(environment::sidecar(
-            &self.config,
-            &self.data_dir.join("cache"),
-            n,
-            ports,
-        ));
-        self.sidecars.start(n, &command, ports.sidecar).await
+        self.parts.switch_sidecar(n, Switch::Start).await
     }
 
-    fn ports(&self, n: usize) -> Result<AgentPorts> {
-        self.config
-            .agents
-            .get(n)
-            .copied()
-            .with_context(|| format!("there is no agent {n}"))
+    /// Stops, kills, starts, freezes or wakes agent `n`.
+    pub async fn switch_agent(&self, n: usize, switch: Switch) -> Result<()> {
+        self.parts.switch_agent(n, switch).await
     }
 
-    fn command(&self, binary: &str, name: &str, grace: Duration) -> PartCommand {
-        PartCommand {
-            name: name.to_owned(),
-            program: self.config.binaries.join(binary),
-            args: Vec::new(),
-            env: self.shared_env.clone(),
-            log_file: self.data_dir.log(name),
-            grace,
-        }
+    /// Stops, kills, starts, freezes or wakes the sidecar of agent `n`.
+    pub async fn switch_sidecar(&self, n: usize, switch: Switch) -> Result<()> {
+        self.parts.switch_sidecar(n, switch).await
+    }
+
+    /// Stops, kills, starts, freezes or wakes Postgres.
+    pub async fn switch_postgres(&self, switch: Switch) -> Result<()> {
+        self.parts.switch_postgres(switch).await
+    }
+
+    /// Kills the instances of the function in the middle of what they do; they are started again. Returns how many were
+    /// at work.
+    pub async fn crash_function(&self) -> usize {
+        self.function.0.crash().await
     }
 
     /// Stops agent `n` with SIGTERM and waits for its end. Returns how it ended.
     pub async fn stop_agent(&self, n: usize) -> Option<String> {
-        self.agents.stop(n).await
+        self.parts.agents.stop(n).await
     }
 
     /// Kills agent `n` with SIGKILL.
     pub async fn kill_agent(&self, n: usize) {
-        self.agents.kill(n).await;
+        self.parts.agents.kill(n).await;
     }
 
     /// Stops the sidecar of agent `n` with SIGTERM and waits for its end. Returns how it ended.
     pub async fn stop_sidecar(&self, n: usize) -> Option<String> {
-        self.sidecars.stop(n).await
+        self.parts.sidecars.stop(n).await
     }
 
     /// Kills the sidecar of agent `n` with SIGKILL.
     pub async fn kill_sidecar(&self, n: usize) {
-        self.sidecars.kill(n).await;
+        self.parts.sidecars.kill(n).await;
     }
 
     /// The process id of agent `n`, if it runs.
     pub async fn agent_pid(&self, n: usize) -> Option<u32> {
-        self.agents.pid(n).await
+        self.parts.agents.pid(n).await
     }
 
     /// Stops the function; deliveries wait in the queue, sweeps are left out.
@@ -235,12 +231,12 @@ impl Stack {
 
     /// The private Postgres.
     pub fn postgres(&self) -> &PrivatePostgres {
-        &self.postgres
+        &self.parts.postgres
     }
 
     /// `postgres://...` of the stack's database.
     pub fn postgres_url(&self) -> String {
-        self.postgres.url(DATABASE)
+        self.parts.postgres.url(DATABASE)
     }
 
     /// `http://...` of the embedded S3.
@@ -256,6 +252,7 @@ impl Stack {
     /// `host:port` of every agent, comma-separated, as Kafka clients want it.
     pub fn bootstrap(&self) -> String {
         let addresses: Vec<String> = self
+            .parts
             .config
             .agents
             .iter()
@@ -266,12 +263,12 @@ impl Stack {
 
     /// What it was started with.
     pub fn config(&self) -> &StackConfig {
-        &self.config
+        &self.parts.config
     }
 
     /// Where the parts log to.
     pub fn log_dir(&self) -> PathBuf {
-        self.data_dir.join("log")
+        self.parts.data_dir.join("log")
     }
 
     /// Waits until a part ends that nobody asked to end.
@@ -285,10 +282,10 @@ impl Stack {
     }
 
     async fn find_death(&self) -> Option<Death> {
-        if let Some(how) = self.postgres.ended() {
-            return Some(death("postgres", how, self.data_dir.log("postgres")));
+        if let Some(how) = self.parts.postgres.ended() {
+            return Some(death("postgres", how, self.parts.log_file("postgres")));
         }
-        for fleet in [&self.agents, &self.sidecars] {
+        for fleet in [&self.parts.agents, &self.parts.sidecars] {
             if let Some((part, how, log_file)) = fleet.find_ended().await {
                 return Some(death(&part, how, log_file));
             }
@@ -299,24 +296,24 @@ impl Stack {
 
     /// Stops everything in order: agents with time to finish, then what they use.
     pub async fn stop(mut self, report: Report<'_>) {
-        for (name, how) in self.agents.stop_all().await {
+        for (name, how) in self.parts.agents.stop_all().await {
             report(&name, &format!("stopped ({how})"));
         }
         // Deliveries too, so that none is cut off in the middle.
         self.tasks.shutdown().await;
         self.function.0.stop().await;
         report("function", "stopped");
-        for (name, how) in self.sidecars.stop_all().await {
+        for (name, how) in self.parts.sidecars.stop_all().await {
             report(&name, &format!("stopped ({how})"));
         }
-        let Self { s3, postgres, .. } = self;
+        let Self { s3, parts, .. } = self;
         drop(s3);
         report("s3", "stopped");
-        // Dropping stops it too; here it may take its time without holding up a runtime thread.
-        let stopped = tokio::task::spawn_blocking(move || drop(postgres)).await;
+        // Blocks until it has ended.
+        let stopped = tokio::task::spawn_blocking(move || parts.postgres.stop()).await;
         report(
             "postgres",
-            if stopped.is_ok() {
+            if stopped.is_ok_and(|stopped| stopped.is_ok()) {
                 "stopped"
             } else {
                 "did not stop in order"

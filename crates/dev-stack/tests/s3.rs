@@ -31,6 +31,7 @@ impl Fixture {
             bucket: "test-bucket".to_owned(),
             access_key: "test".to_owned(),
             secret_key: "test".to_owned(),
+            seed: 1,
         };
         let sink = Arc::clone(&created);
         let server = S3Server::start(config, Arc::new(move |object| sink.lock().unwrap().push(object)))

@@ -86,6 +86,94 @@ async fn fetch(url: String) -> String {
     String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
+async fn post(stack: &Stack, path: &str) -> (u16, String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let url = format!("http://127.0.0.1:{}{path}", stack.config().dev_port);
+    let request = http::Request::post(url).body(Empty::new()).unwrap();
+    let answer = client.request(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// `S`, `R`, `T` for stopped.
+fn state_of(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("State:"))
+        .unwrap_or_default();
+    line.split_whitespace().nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn every_part_can_be_frozen_killed_and_started_through_the_stacks_own_port() {
+    let place = Place::new();
+    let stack = Stack::start(place.config(1)).await.unwrap();
+    let turn = async |path: &str| assert_eq!(post(&stack, path).await.0, 200, "{path}");
+    let agent = stack.agent_pid(0).await.unwrap();
+    turn("/agents/0/pause").await;
+    eventually("the agent is frozen", || state_of(agent) == "T");
+    turn("/agents/0/resume").await;
+    eventually("the agent goes on", || state_of(agent) == "S");
+    turn("/agents/0/kill").await;
+    assert!(!runs(agent));
+    turn("/agents/0/start").await;
+    assert_ne!(stack.agent_pid(0).await, Some(agent));
+    turn("/sidecars/0/stop").await;
+    turn("/sidecars/0/start").await;
+
+    let postgres = stack.postgres().id();
+    turn("/postgres/pause").await;
+    eventually("Postgres is frozen", || state_of(postgres) == "T");
+    turn("/postgres/resume").await;
+    turn("/postgres/kill").await;
+    assert!(!runs(postgres));
+    turn("/postgres/start").await;
+    turn("/postgres/stop").await;
+    turn("/postgres/start").await;
+    turn("/function/kill").await;
+    turn("/function/stop").await;
+    turn("/function/start").await;
+    assert_eq!(post(&stack, "/agents/7/kill").await.0, 500);
+    assert_eq!(post(&stack, "/agents/0/tickle").await.0, 404);
+    let death = tokio::time::timeout(Duration::from_millis(300), stack.died()).await;
+    assert!(death.is_err(), "what was asked for is no death: {death:?}");
+    stack.stop(&|_, _| {}).await;
+}
+
+#[tokio::test]
+async fn faults_of_s3_and_of_events_are_set_through_the_stacks_own_port() {
+    let place = Place::new();
+    let mut config = place.config(1);
+    config.s3_faults = vec!["list:fail=1".parse().unwrap()];
+    let stack = Stack::start(config).await.unwrap();
+    for (path, status) in [
+        ("/s3/put:lost=0.5", 200),
+        ("/s3/lost=2", 404),
+        ("/s3/outage/silent", 200),
+        ("/s3/outage/off", 200),
+        ("/s3/outage/soon", 404),
+        ("/events/drop/0.5", 200),
+        ("/events/reorder/on", 200),
+        ("/events/hold/on", 200),
+        ("/events/explode/on", 404),
+        ("/events/drop/2", 404),
+    ] {
+        assert_eq!(post(&stack, path).await.0, status, "{path}");
+    }
+    let list = || fetch(format!("{}/test-bucket/", stack.s3_endpoint()));
+    assert!(list().await.contains("injected"));
+    assert_eq!(post(&stack, "/heal").await.0, 200);
+    assert!(!list().await.contains("injected"));
+    let metrics = fetch(format!("http://127.0.0.1:{}/metrics", stack.config().dev_port)).await;
+    assert!(
+        metrics.contains("yaks_dev_s3_faults_total{operation=\"List\",fault=\"Fail\"} 1"),
+        "{metrics}"
+    );
+    stack.stop(&|_, _| {}).await;
+}
+
 #[tokio::test]
 async fn parts_start_in_order_know_each_other_and_stop_in_the_opposite_order() {
     let place = Place::new();

@@ -9,7 +9,7 @@ mod notification;
 mod queue;
 
 pub use delivery::{EventSource, deliver};
-pub use faults::EventFaults;
+pub use faults::{EventFault, EventFaults};
 pub(crate) use notification::rfc3339;
 pub use notification::s3_event;
 pub use queue::{EventQueue, QueueConfig, Received};

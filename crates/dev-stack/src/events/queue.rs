@@ -73,9 +73,14 @@ pub struct Received {
 impl EventQueue {
     /// An empty queue without faults.
     pub fn new(config: QueueConfig) -> Self {
+        Self::with_seed(config, 0)
+    }
+
+    /// The same; `seed` decides which events will meet the faults that are switched on later.
+    pub fn with_seed(config: QueueConfig, seed: u64) -> Self {
         Self {
             config,
-            faults: EventFaults::default(),
+            faults: EventFaults::new(seed),
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -90,7 +95,7 @@ impl EventQueue {
     pub fn send(&self, body: &str, now: Instant, wall_now: TimestampMs) {
         let mut state = self.lock();
         state.sent += 1;
-        for _ in 0..self.faults.copies() {
+        for delay in self.faults.copies() {
             let sequence = state.next_sequence;
             state.next_sequence += 1;
             let (id, body) = (Uuid::new_v4(), body.to_owned());
@@ -106,7 +111,7 @@ impl EventQueue {
                 sequence,
                 Message {
                     received,
-                    visible_at: now + self.faults.delay(),
+                    visible_at: now + delay,
                 },
             );
         }
@@ -199,6 +204,7 @@ impl EventQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::EventFault;
 
     const WALL: TimestampMs = TimestampMs(0);
 
@@ -260,5 +266,27 @@ mod tests {
             bodies(&queue.receive(10, now + Duration::from_secs(1), WALL)),
             ["twice", "twice"]
         );
+    }
+
+    #[test]
+    fn faults_meet_as_many_events_as_their_probabilities_say() {
+        let (queue, now) = queue();
+        queue.faults().set_rate(EventFault::Drop, 0.2);
+        queue.faults().set_rate(EventFault::Duplicate, 0.3);
+        queue.faults().set_rate(EventFault::Reorder, 0.5);
+        for n in 0..1000 {
+            queue.send(&n.to_string(), now, WALL);
+        }
+        let counts = [EventFault::Drop, EventFault::Duplicate].map(|fault| queue.faults().count(fault));
+        assert!(
+            (150..250).contains(&counts[0]) && (180..300).contains(&counts[1]),
+            "{counts:?}"
+        );
+        assert_eq!(queue.len() as u64, 1000 - counts[0] + counts[1]);
+        let at_once = queue.receive(2000, now, WALL).len() as u64;
+        assert_eq!(at_once, queue.len() as u64 - queue.faults().count(EventFault::Reorder));
+        queue.faults().heal();
+        queue.send("healed", now, WALL);
+        assert_eq!(bodies(&queue.receive(10, now, WALL)), ["healed"]);
     }
 }

@@ -123,6 +123,12 @@ impl Function {
         }
     }
 
+    /// Kills every instance in the middle of what it does, and starts it again. Returns how many were at work.
+    pub async fn crash(&self) -> usize {
+        let instances = self.instances.lock().await;
+        instances.iter().filter(|instance| instance.crash()).count()
+    }
+
     /// Waits until the function runs.
     pub async fn running(&self) {
         // The sender is ours: it cannot be gone.

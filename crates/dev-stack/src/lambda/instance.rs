@@ -160,6 +160,14 @@ impl Instance {
         }
     }
 
+    /// Kills its process and starts a new one; whether it was at work.
+    pub(super) fn crash(&self) -> bool {
+        let was_at_work = lock(&self.current).is_some();
+        self.restart_after("it was to crash");
+        self.fail_current("killed by signal 9");
+        was_at_work
+    }
+
     /// Ends it. From here on it takes no invocation, so that what waits stays in the queue.
     pub(super) async fn stop(&self) {
         self.stopped.send_replace(true);

@@ -7,12 +7,16 @@
 
 mod backend;
 mod body;
+mod faults;
+mod faulty;
 mod keys;
 mod listing;
 mod server;
 mod stats;
 mod store;
 
+pub use faults::{Outage, RequestKind, S3Fault, S3FaultRate, S3Faults, parse_probability};
+pub(crate) use faults::{skewed, unit};
 pub use server::{S3Config, S3Server};
 pub use stats::{Operation, S3Stats};
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -14,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::backend::Backend;
 use super::store::Store;
-use super::{OnCreated, S3Stats};
+use super::{OnCreated, Outage, S3Faults, S3Stats, faulty};
 
 /// What to serve.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct S3Config {
     pub access_key: String,
     /// Its secret.
     pub secret_key: String,
+    /// Decides which requests meet faults, when there are any.
+    pub seed: u64,
 }
 
 /// A running S3; gone when dropped, connections included.
@@ -36,6 +39,7 @@ pub struct S3Config {
 pub struct S3Server {
     address: SocketAddr,
     stats: Arc<S3Stats>,
+    faults: Arc<S3Faults>,
     accepting: AbortHandle,
 }
 
@@ -58,10 +62,12 @@ impl S3Server {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {} for S3", config.listen))?;
         let address = listener.local_addr()?;
-        let accepting = tokio::spawn(accept(listener, builder.build())).abort_handle();
+        let faults = Arc::new(S3Faults::new(config.seed));
+        let accepting = tokio::spawn(accept(listener, builder.build(), Arc::clone(&faults))).abort_handle();
         Ok(Self {
             address,
             stats,
+            faults,
             accepting,
         })
     }
@@ -80,6 +86,11 @@ impl S3Server {
     pub fn stats(&self) -> &Arc<S3Stats> {
         &self.stats
     }
+
+    /// What may go wrong on the way to it.
+    pub fn faults(&self) -> &Arc<S3Faults> {
+        &self.faults
+    }
 }
 
 impl Drop for S3Server {
@@ -88,12 +99,14 @@ impl Drop for S3Server {
     }
 }
 
-async fn accept(listener: TcpListener, service: S3Service) {
+async fn accept(listener: TcpListener, service: S3Service, faults: Arc<S3Faults>) {
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
+            // Dropping the socket closes the connection.
+            Ok(_) if faults.outage() == Some(Outage::Closed) => {}
             Ok((socket, _)) => {
-                connections.spawn(serve(socket, service.clone()));
+                connections.spawn(serve(socket, service.clone(), Arc::clone(&faults)));
             }
             // Out of file descriptors: there will be some again, and a busy loop would not help.
             Err(error) => {
@@ -105,8 +118,9 @@ async fn accept(listener: TcpListener, service: S3Service) {
     }
 }
 
-async fn serve(socket: TcpStream, service: S3Service) {
+async fn serve(socket: TcpStream, service: S3Service, faults: Arc<S3Faults>) {
     let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request| faulty::answer(Arc::clone(&faults), service.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(socket), service);

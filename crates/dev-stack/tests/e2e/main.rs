@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its setting up does")]
 
+mod audit;
 mod commit_path;
 mod events;
 mod kafka;

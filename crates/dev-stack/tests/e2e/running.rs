@@ -60,7 +60,8 @@ impl Running {
         }
     }
 
-    fn stack(&self) -> &Stack {
+    /// What it runs.
+    pub(crate) fn stack(&self) -> &Stack {
         self.stack.as_ref().expect("only drop takes it")
     }
 
@@ -209,7 +210,7 @@ fn logs(log_dir: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// The programs that cargo built beside this test; `make test` builds them first.
-fn binaries() -> PathBuf {
+pub(crate) fn binaries() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().to_owned()
 }
