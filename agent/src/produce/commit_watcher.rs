@@ -16,13 +16,12 @@ use metastore::{Committer, Metastore};
 use metrics::counter;
 use object_format::slot_key;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, warn};
 use types::{Entropy, Slot, SlotSeq, StreamId};
 
 use crate::config::CommitPath;
-use crate::hints::CommitSignal;
+use crate::hints::{CommitSignal, SignalListener};
 use crate::metrics::{INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS};
 use crate::produce::invoke::{self, CommitFunction};
 
@@ -116,7 +115,7 @@ impl CommitWatcher {
     async fn advance(
         &self,
         waiting: &VecDeque<WaitingSlot>,
-        hints: &mut watch::Receiver<u64>,
+        hints: &mut SignalListener,
     ) -> anyhow::Result<Vec<CommittedSlot>> {
         match (self.path, &self.function) {
             (CommitPath::Inline, _) => self.commit_here(waiting).await,
@@ -171,7 +170,7 @@ impl CommitWatcher {
     async fn watch(
         &self,
         waiting: &VecDeque<WaitingSlot>,
-        hints: &mut watch::Receiver<u64>,
+        hints: &mut SignalListener,
     ) -> anyhow::Result<Vec<CommittedSlot>> {
         // Running out of time is the normal case.
         let woken = self.tasks.shutdown().run_until_cancelled(hints.changed());

@@ -10,13 +10,14 @@ use async_trait::async_trait;
 use commit::invoke::{CommitRequest, CommitResponse};
 use materializer_fn::{Context, handler};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::process::{Peer, Process};
 use crate::random::Dice;
 use crate::scribe::Scribe;
 use crate::services::Services;
+use crate::watched::Watched;
 
 /// The function's timeout, as deployed.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,8 +33,8 @@ const INVOKE_PATIENCE: Duration = Duration::from_secs(12);
 pub struct Function {
     services: Arc<Services>,
     sweep_grace_ms: i64,
-    crash_permille: watch::Sender<u64>,
-    down: watch::Sender<bool>,
+    crash_permille: Watched<u64>,
+    down: Watched<bool>,
     permits: Semaphore,
     warm: Mutex<Vec<Instance>>,
     dice: Dice,
@@ -67,8 +68,8 @@ impl Function {
             scribe: services.scribe.clone(),
             services,
             sweep_grace_ms,
-            crash_permille: watch::channel(crash_permille).0,
-            down: watch::channel(false).0,
+            crash_permille: Watched::new(crash_permille),
+            down: Watched::new(false),
             permits: Semaphore::new(instances),
             warm: Mutex::default(),
             dice,
@@ -77,24 +78,23 @@ impl Function {
 
     /// From now on no instance dies.
     pub fn heal(&self) {
-        self.crash_permille.send_replace(0);
-        self.down.send_replace(false);
+        self.crash_permille.set(0);
+        self.down.set(false);
     }
 
     /// Whether invocations are refused.
     pub fn set_down(&self, down: bool) {
-        self.down.send_replace(down);
+        self.down.set(down);
     }
 
     /// Waits until invocations are taken.
     pub async fn up(&self) {
-        let up = self.down.subscribe().wait_for(|down| !down).await.map(drop);
-        up.expect("we hold a sender ourselves");
+        self.down.when(|down| !down).await;
     }
 
     /// One synchronous invocation. An error says nothing about what happened.
     pub async fn invoke(&self, payload: Value) -> anyhow::Result<Value> {
-        if *self.down.borrow() {
+        if self.down.get() {
             bail!("the function takes no invocations");
         }
         let _permit = self.permits.acquire().await?;
@@ -151,7 +151,7 @@ impl Function {
     }
 
     fn mishap(&self) -> Mishap {
-        if !self.dice.chance(*self.crash_permille.borrow()) {
+        if !self.dice.chance(self.crash_permille.get()) {
             return Mishap::None;
         }
         let after = self.dice.ms(0..250);

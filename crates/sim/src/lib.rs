@@ -26,6 +26,7 @@ pub mod run;
 pub mod scribe;
 pub mod services;
 pub mod strikes;
+pub mod watched;
 
 use tokio::runtime::Builder;
 

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::watched::Watched;
 
 /// Whom a process talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +47,7 @@ impl Condition {
 #[derive(Clone, Debug)]
 pub struct Process {
     name: Arc<str>,
-    condition: Arc<watch::Sender<Condition>>,
+    condition: Arc<Watched<Condition>>,
 }
 
 impl Process {
@@ -54,7 +55,7 @@ impl Process {
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
-            condition: Arc::new(watch::channel(Condition::default()).0),
+            condition: Arc::default(),
         }
     }
 
@@ -65,23 +66,23 @@ impl Process {
 
     /// Ends it.
     pub fn kill(&self) {
-        self.condition.send_modify(|condition| condition.dead = true);
+        self.condition.change(|condition| condition.dead = true);
     }
 
     /// Stops its clock, so to speak; `false` lets it go on.
     pub fn set_paused(&self, paused: bool) {
-        self.condition.send_modify(|condition| condition.paused = paused);
+        self.condition.change(|condition| condition.paused = paused);
     }
 
     /// Cuts it off from `peer`, or connects it again.
     pub fn set_cut_off(&self, peer: Peer, cut_off: bool) {
         self.condition
-            .send_modify(|condition| condition.cut_off[peer as usize] = cut_off);
+            .change(|condition| condition.cut_off[peer as usize] = cut_off);
     }
 
     /// Undoes everything but death.
     pub fn heal(&self) {
-        self.condition.send_modify(|condition| {
+        self.condition.change(|condition| {
             *condition = Condition {
                 dead: condition.dead,
                 ..Condition::default()
@@ -91,12 +92,12 @@ impl Process {
 
     /// Whether it was killed.
     pub fn is_dead(&self) -> bool {
-        self.condition.borrow().dead
+        self.condition.get().dead
     }
 
     /// Whether something gets through to `peer`, or back, now.
     pub fn reaches(&self, peer: Peer) -> bool {
-        self.condition.borrow().reaches(peer)
+        self.condition.get().reaches(peer)
     }
 
     /// Whether something gets through to `peer`, or back, within `patience`, which runs out only for a process that runs. Never
@@ -118,8 +119,6 @@ impl Process {
     }
 
     async fn when(&self, is_so: impl Fn(&Condition) -> bool) {
-        let mut condition = self.condition.subscribe();
-        let became = condition.wait_for(is_so).await;
-        became.expect("we hold a sender ourselves");
+        self.condition.when(is_so).await;
     }
 }
