@@ -37,6 +37,8 @@ pub const INVOKE_FAILURES: &str = "yaks_invoke_failures_total";
 pub const REFUSED_SLOTS: &str = "yaks_refused_slots_total";
 /// Reads that went to S3 because the sidecar did not serve them.
 pub const CACHE_FALLBACKS: &str = "yaks_cache_fallbacks_total";
+/// Fetches planned from what Postgres said earlier, because it did not answer.
+pub const REMEMBERED_PLANS: &str = "yaks_remembered_plans_total";
 /// Objects pushed into the sidecar, by result.
 pub const CACHE_PUSHES: &str = "yaks_cache_pushes_total";
 /// Record batches refused before they entered the buffer.
@@ -94,6 +96,11 @@ pub fn describe() {
         CACHE_FALLBACKS,
         Unit::Count,
         "Reads that went to S3 because the sidecar did not serve them"
+    );
+    describe_counter!(
+        REMEMBERED_PLANS,
+        Unit::Count,
+        "Fetches planned from what Postgres said earlier, because it did not answer"
     );
     describe_counter!(CACHE_PUSHES, Unit::Count, "Objects pushed into the sidecar, by result");
     describe_counter!(

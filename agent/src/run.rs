@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use daemon::{Readiness, Tasks};
 use metastore::{Committer, Metastore, NewAgent};
 use storage::ObjectStore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use types::{Clock, Entropy, NodeId, StreamId};
 
 use crate::broker::Broker;
@@ -18,6 +18,7 @@ use crate::cluster::view::ClusterView;
 use crate::config::{Config, NodeIdSetting};
 use crate::configs::TopicDefaults;
 use crate::fetch::cursors::Cursors;
+use crate::fetch::planner::Planner;
 use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
 use crate::fetch::serve::Fetcher;
 use crate::fetch::wait::LogEndsWatch;
@@ -28,7 +29,7 @@ use crate::produce::buffer::SealRules;
 use crate::produce::commit_watcher::CommitWatcher;
 use crate::produce::invoke::CommitFunction;
 use crate::produce::leave::Streams;
-use crate::produce::writer::{self, WriterDeps, WriterHandle};
+use crate::produce::writer::{self, WriterDeps, WriterHandle, WriterStop};
 use crate::server::{ServerLimits, serve};
 
 /// All that an agent stands on, and all that it cannot decide by itself.
@@ -59,7 +60,8 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
     let writing = Tasks::new(CancellationToken::new());
     let _killed_if_dropped = (background.abort_on_drop(), writing.abort_on_drop());
 
-    let starting = Box::pin(start_parts(&config, &deps, &background, &writing));
+    let stop_serving = shutdown.child_token();
+    let starting = Box::pin(start_parts(&config, &deps, &stop_serving, &background, &writing));
     // A Postgres that goes away in between is waited for; a signal need not be.
     let Some(broker) = shutdown.run_until_cancelled(starting).await else {
         return Ok(());
@@ -68,38 +70,71 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
     info!(node.id = %broker.cluster.node_id(), "serving");
     serving.met();
 
-    let permits = BytePermits::new(config.write.inflight_bytes);
-    let mut limits = ServerLimits::new(config.broker.connections_max, permits);
-    let deadline = Duration::from_millis(config.broker.shutdown_ms);
-    limits.drain = deadline / 2;
-    let stop_serving = shutdown.child_token();
+    let times = StopTimes::of(Duration::from_millis(config.broker.shutdown_ms));
+    let mut limits = ServerLimits::new(
+        config.broker.connections_max,
+        BytePermits::new(config.write.inflight_bytes),
+    );
+    limits.drain = times.drain;
     let mut server = Box::pin(serve(deps.incoming, broker, limits, stop_serving.clone()));
     tokio::select! {
         biased;
         () = &mut server => {}
-        () = writing.shutdown().cancelled() => stop_serving.cancel(),
-        () = background.shutdown().cancelled() => stop_serving.cancel(),
+        () = shutdown.cancelled() => {}
+        () = writing.shutdown().cancelled() => {}
+        () = background.shutdown().cancelled() => {}
     }
-    if !shutdown.is_cancelled() {
-        server.await;
+    serving.unmet("stopping");
+    stop_serving.cancel();
+    // At once: what is in flight is answered by what the writer does now.
+    let (_, written) = tokio::join!(server, writing.stop(times.drain));
+    let ended = background.stop(times.background).await;
+    if tokio::time::timeout(times.close, deps.metastore.close()).await.is_err() {
+        warn!("statements under way are left behind");
     }
-    stop(&deps.metastore, &writing, &background, deadline / 2).await
-}
-
-async fn stop(metastore: &Metastore, writing: &Tasks, background: &Tasks, deadline: Duration) -> anyhow::Result<()> {
-    let written = writing.stop(deadline).await;
-    let ended = background.stop(Duration::from_secs(2)).await;
-    metastore.close().await;
+    for late in [written, ended].into_iter().filter_map(Result::err) {
+        warn!(error = %late, "stopped without waiting any longer");
+    }
     if let Some(name) = writing.core_failure().or_else(|| background.core_failure()) {
         bail!("task `{name}` failed, the agent cannot go on without it");
     }
-    written.context("stopping the write path")?;
-    ended.context("stopping the background tasks")?;
     info!("stopped");
     Ok(())
 }
 
-async fn start_parts(config: &Config, deps: &Deps, background: &Tasks, writing: &Tasks) -> anyhow::Result<Arc<Broker>> {
+/// How the time of a stop is divided. Nothing of it is used up where all is well.
+struct StopTimes {
+    /// Until the writer gives up what it could not store or commit.
+    settle: Duration,
+    /// For the tombstone, and again for its commit.
+    end_stream: Duration,
+    /// Until connections are closed with requests unanswered; the writer has told everybody by then.
+    drain: Duration,
+    /// For the lease.
+    background: Duration,
+    /// For the connections to Postgres.
+    close: Duration,
+}
+
+impl StopTimes {
+    fn of(all: Duration) -> Self {
+        Self {
+            settle: all * 60 / 100,
+            end_stream: all * 10 / 100,
+            drain: all * 84 / 100,
+            background: all * 10 / 100,
+            close: all * 4 / 100,
+        }
+    }
+}
+
+async fn start_parts(
+    config: &Config,
+    deps: &Deps,
+    stop_serving: &CancellationToken,
+    background: &Tasks,
+    writing: &Tasks,
+) -> anyhow::Result<Arc<Broker>> {
     let lease = take_lease(config, deps).await?;
     let (cluster, renewal) = ClusterView::load(deps.metastore.clone(), lease.own()).await?;
     let signal = CommitSignal::default();
@@ -118,10 +153,11 @@ async fn start_parts(config: &Config, deps: &Deps, background: &Tasks, writing: 
     );
 
     let fetcher = Fetcher {
-        metastore: metastore(),
+        planner: Planner::new(metastore()),
         reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store)),
         ends,
         cursors: Cursors::default(),
+        stopping: stop_serving.clone(),
     };
     let writer = start_writer(config, deps, &cluster, signal, announce, writing).await;
     Ok(Arc::new(Broker {
@@ -193,6 +229,7 @@ async fn start_writer(
         clock: Arc::clone(&deps.clock),
         entropy: Arc::clone(&deps.entropy),
     };
+    let times = StopTimes::of(Duration::from_millis(config.broker.shutdown_ms));
     let deps = WriterDeps {
         streams,
         store: Arc::clone(&deps.store),
@@ -205,6 +242,10 @@ async fn start_writer(
         uploads_max: config.write.uploads_max,
         watcher,
         push: deps.cache.clone().map(|cache| CachePush::new(cache, writing.clone())),
+        stop: WriterStop {
+            settle: times.settle,
+            end_stream: times.end_stream,
+        },
         tasks: writing.clone(),
     };
     let (handle, writer) = writer::start(deps, writing.shutdown().clone()).await;

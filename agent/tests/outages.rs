@@ -83,3 +83,32 @@ async fn what_s3_does_not_take_is_bounded_by_the_setting_and_reading_stops_there
     world.s3_away(false);
     assert_eq!(told.join_next().await.unwrap().unwrap(), (NONE, -1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_postgres_a_reader_goes_on_with_what_the_agent_has_seen() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    client.produce("events", ALL, batch("one")).await;
+    client.produce("events", ALL, batch("two")).await;
+    assert_eq!(client.read("events", 0, 2).await, ["one", "two"]);
+    world.postgres.away();
+    for _ in 0..3 {
+        let asked_at = Instant::now();
+        assert_eq!(client.fetch("events", 0).await.unwrap(), ["one", "two"]);
+        assert_eq!(client.fetch("events", 1).await.unwrap(), ["two"]);
+        assert_eq!(client.fetch("events", 2).await.unwrap(), [] as [String; 0]);
+        assert!(asked_at.elapsed() < Duration::from_secs(2));
+        let beyond = client.fetch("events", 3).await;
+        assert_eq!(
+            beyond,
+            Err(ResponseError::NotLeaderOrFollower),
+            "postgres alone knows what is out of range"
+        );
+    }
+    world.postgres.back();
+    client.produce("events", ALL, batch("three")).await;
+    assert_eq!(client.read("events", 2, 1).await, ["three"]);
+    assert_eq!(client.fetch("events", 4).await, Err(ResponseError::OffsetOutOfRange));
+}

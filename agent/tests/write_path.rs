@@ -15,7 +15,7 @@ use agent::produce::buffer::{Entry, SealRules};
 use agent::produce::commit_watcher::CommitWatcher;
 use agent::produce::leave::Streams;
 use agent::produce::object::tombstone;
-use agent::produce::writer::{WriterDeps, WriterHandle, start};
+use agent::produce::writer::{WriterDeps, WriterHandle, WriterStop, start};
 use bytes::Bytes;
 use commit::BatchOutcome;
 use daemon::Tasks;
@@ -95,6 +95,10 @@ impl World {
                 tasks: tasks.clone(),
             },
             push: None,
+            stop: WriterStop {
+                settle: PATIENCE,
+                end_stream: PATIENCE,
+            },
             tasks: tasks.clone(),
         };
         let (writer, task) = start(deps, tasks.shutdown().clone()).await;

@@ -116,7 +116,9 @@ impl Lease {
                 Ok(()) = stream.changed() => {}
             }
             let open = *stream.borrow_and_update();
-            let beat = self.beat(open, last).await;
+            let Some(beat) = shutdown.run_until_cancelled(self.beat(open, last)).await else {
+                break;
+            };
             self.report(last, beat, &condition);
             last = beat;
         }

@@ -198,7 +198,9 @@ impl ViewRenewal {
             while let Ok(asked) = self.asked.try_recv() {
                 waiting.push(asked);
             }
-            let renewed = self.renew().await;
+            let Some(renewed) = shutdown.run_until_cancelled(self.renew()).await else {
+                return;
+            };
             report(&mut reachable, renewed.as_ref().err());
             for answer in waiting {
                 // Whoever went away does not need it.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -44,6 +44,9 @@ pub struct ConnectionLimits {
     /// How long the client may refuse to take any byte of an answer.
     pub write_stall: Duration,
 }
+
+/// How long a client may take to close a connection that we have ended.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Why a connection ends.
 enum End {
@@ -80,11 +83,16 @@ pub async fn serve(
             End::Gone => return,
             End::Stopped => {
                 drop(reader);
-                tokio::select! {
+                let client_gone = gone(reading_half);
+                tokio::pin!(client_gone);
+                let written = tokio::select! {
                     biased;
                     written = &mut writing => written,
-                    () = gone(reading_half) => return,
-                }
+                    () = &mut client_gone => return,
+                };
+                // It has been told that nothing more comes; what it had sent by then is still on its way.
+                let _ = timeout(LINGER, client_gone).await;
+                written
             }
         },
         written = &mut writing => written,

@@ -45,7 +45,7 @@ pub(super) enum WriteError {
     Encode(#[from] EncodeError),
 }
 
-/// Sends answers until the queue is closed and empty.
+/// Sends answers until the queue is closed and empty, then says that nothing more comes.
 pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
     socket: W,
     mut queue: mpsc::Receiver<Pending>,
@@ -73,6 +73,7 @@ pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
         drop(bytes);
         record_duration(api, received);
     }
+    out.socket.shutdown().await?;
     Ok(())
 }
 

@@ -6,6 +6,8 @@ pub mod assemble;
 pub mod by_time;
 pub mod cursors;
 pub mod plan;
+pub mod planner;
 pub mod read;
+pub mod remembered;
 pub mod serve;
 pub mod wait;

@@ -5,15 +5,17 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures::StreamExt;
 use futures::stream;
-use metastore::{Metastore, MetastoreError, PlannedPartition, WantedRange};
+use metastore::{MetastoreError, PlannedPartition, WantedRange};
 use storage::StorageError;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 use types::{ByteRange, Offset, PartitionIndex, TopicNumber};
 
 use crate::fetch::assemble::{AssembleError, Assembled, Cursor, Limits, assemble};
 use crate::fetch::cursors::Cursors;
 use crate::fetch::plan::{Piece, merge, pieces};
+use crate::fetch::planner::{Plan, Planner};
 use crate::fetch::read::ObjectReader;
 use crate::fetch::wait::LogEndsWatch;
 
@@ -76,14 +78,16 @@ pub enum ServedPartition {
 /// Serves fetches; shared by all connections.
 #[derive(Debug)]
 pub struct Fetcher {
-    /// Postgres.
-    pub metastore: Metastore,
+    /// Says where records lie.
+    pub planner: Planner,
     /// Sidecar and S3.
     pub reader: ObjectReader,
     /// Long polls.
     pub ends: LogEndsWatch,
     /// Where readers stopped.
     pub cursors: Cursors,
+    /// Cancelled when the agent stops: from then on nobody waits.
+    pub stopping: CancellationToken,
 }
 
 impl Fetcher {
@@ -96,7 +100,7 @@ impl Fetcher {
         let deadline = Instant::now() + limits.wait_max;
         let ranges: Vec<WantedRange> = wanted.iter().map(|partition| wanted_range(partition, limits)).collect();
         loop {
-            let planned = self.metastore.plan_fetch(&ranges).await?;
+            let planned = self.planner.plan(&ranges).await?;
             if Instant::now() >= deadline || is_enough(&planned, wanted, limits) {
                 return Ok(self.read_all(wanted, planned, limits).await);
             }
@@ -105,17 +109,16 @@ impl Fetcher {
                 .zip(&planned)
                 .filter_map(|(wanted, planned)| Some(((wanted.topic, wanted.partition), planned.as_ref()?.end)))
                 .collect();
+            let moved = self.stopping.run_until_cancelled(self.ends.beyond(&ends));
             // Out of time: answer with what there is.
-            let _ = timeout_at(deadline, self.ends.beyond(&ends)).await;
+            let _ = timeout_at(deadline, moved).await;
+            if self.stopping.is_cancelled() {
+                return Ok(self.read_all(wanted, planned, limits).await);
+            }
         }
     }
 
-    async fn read_all(
-        &self,
-        wanted: &[WantedPartition],
-        planned: Vec<Option<PlannedPartition>>,
-        limits: FetchLimits,
-    ) -> Vec<ServedPartition> {
+    async fn read_all(&self, wanted: &[WantedPartition], planned: Plan, limits: FetchLimits) -> Vec<ServedPartition> {
         let mut left = limits.bytes_max;
         let mut all: Vec<Piece> = Vec::new();
         let mut counts = Vec::with_capacity(wanted.len());

@@ -113,6 +113,11 @@ impl Buffer {
         self.last_seal = None;
     }
 
+    /// Batches that wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

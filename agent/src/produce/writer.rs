@@ -10,7 +10,7 @@ use storage::ObjectStore;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use types::{ClusterId, ContentId, Slot, StreamId};
@@ -49,8 +49,19 @@ pub struct WriterDeps {
     pub watcher: CommitWatcher,
     /// Where objects go besides S3.
     pub push: Option<CachePush>,
+    /// How long a stop may take.
+    pub stop: WriterStop,
     /// Where the watchers run, and the moves to a new stream.
     pub tasks: Tasks,
+}
+
+/// How long a stop of the writer may take.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterStop {
+    /// Until what is not stored or committed is given up, and its producers are told to send it again.
+    pub settle: Duration,
+    /// For the tombstone, and again for its commit.
+    pub end_stream: Duration,
 }
 
 /// The way into the writer.
@@ -115,6 +126,7 @@ impl Writer {
 
     async fn run(mut self, mut appends: Receiver<Vec<Entry>>, shutdown: CancellationToken) {
         let mut stopping = false;
+        let mut give_up_at = Instant::now();
         let mut open = true;
         loop {
             self.seal_what_is_due(stopping);
@@ -133,11 +145,13 @@ impl Writer {
                 }
                 entries = appends.recv(), if open => match entries {
                     Some(entries) => self.take_in(entries),
-                    None => (open, stopping) = (false, true),
+                    None => open = false,
                 },
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {}
+                () = sleep_until(give_up_at), if stopping => break,
                 () = shutdown.cancelled(), if !stopping => {
                     stopping = true;
+                    give_up_at = Instant::now() + self.deps.stop.settle;
                     appends.close();
                     info!("writer is stopping: sealing and uploading what is buffered");
                 }
@@ -286,23 +300,38 @@ impl Writer {
         appends.is_empty() && self.buffer.is_empty() && self.leaving.is_none() && self.stream.uncommitted() == 0
     }
 
-    /// Ends the stream in S3, then in its row, so that the sweep has nothing to do.
+    /// Tells everybody who still waits to ask again, then ends the stream in S3 and in its row, so that the sweep has
+    /// nothing to do. Where a slot is not decided there is no end to put: the slot could still become data behind it.
     async fn end(self) {
-        let tombstone = end_stream(
-            self.deps.store.as_ref(),
-            self.deps.streams.entropy.as_ref(),
-            self.deps.cluster,
-            self.stream.next_slot(),
-        )
-        .await;
-        let ended = tokio::time::timeout(
-            Duration::from_secs(2),
-            self.deps.watcher.committer.commit(vec![tombstone.footer]),
-        );
+        let Self {
+            deps, buffer, stream, ..
+        } = self;
+        self.watcher.abort();
+        self.leaving.iter().for_each(JoinHandle::abort);
+        let decided = stream.uploading() == 0 && stream.first_lost().is_none();
+        let (slot, uncommitted) = (stream.next_slot(), stream.uncommitted());
+        if uncommitted > 0 || !buffer.is_empty() {
+            warn!(stream.id = %slot.stream, slots = uncommitted, decided, batches = buffer.len(), "stopping without");
+        }
+        // Whoever waits for one of these learns that its fate is not known.
+        drop((buffer, stream, self.uploads));
+        if !decided {
+            warn!(stream.id = %slot.stream, "the stream's end is left to the sweep");
+            return;
+        }
+        let put = end_stream(deps.store.as_ref(), deps.streams.entropy.as_ref(), deps.cluster, slot);
+        let ended = async {
+            let tombstone = timeout(deps.stop.end_stream, put).await?;
+            timeout(
+                deps.stop.end_stream,
+                deps.watcher.committer.commit(vec![tombstone.footer]),
+            )
+            .await
+        };
         match ended.await {
-            Ok(Ok(_)) => info!(stream.id = %self.stream.id(), "stream ended"),
-            Ok(Err(error)) => warn!(%error, "the stream's end is left to the sweep"),
-            Err(_) => warn!("the stream's end is left to the sweep"),
+            Ok(Ok(_)) => info!(stream.id = %slot.stream, "stream ended"),
+            Ok(Err(error)) => warn!(stream.id = %slot.stream, %error, "the stream's end is left to the sweep"),
+            Err(_late) => warn!(stream.id = %slot.stream, "the stream's end is left to the sweep"),
         }
     }
 }

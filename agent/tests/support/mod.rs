@@ -12,6 +12,7 @@ use agent::cluster::view::ClusterView;
 use agent::config::AckMode;
 use agent::configs::TopicDefaults;
 use agent::fetch::cursors::Cursors;
+use agent::fetch::planner::Planner;
 use agent::fetch::read::ObjectReader;
 use agent::fetch::serve::Fetcher;
 use agent::fetch::wait::LogEndsWatch;
@@ -88,10 +89,11 @@ impl TestAgent {
             // Nothing is produced or fetched here.
             writer: WriterHandle::channel().0,
             fetcher: Fetcher {
-                metastore,
+                planner: Planner::new(metastore),
                 reader: ObjectReader::new(None, Arc::new(MemoryStore::new())),
                 ends: LogEndsWatch::default(),
                 cursors: Cursors::default(),
+                stopping: shutdown.clone(),
             },
             ack_mode: AckMode::Auto,
             batch_bytes_max: BATCH_BYTES_MAX,

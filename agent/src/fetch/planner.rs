@@ -1,0 +1,98 @@
+//! Where the wanted records lie: Postgres says it, and while it does not answer, what it said lately.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metastore::{Metastore, MetastoreError, PlannedPartition, WantedRange};
+use metrics::counter;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use crate::fetch::remembered::Remembered;
+use crate::metrics::REMEMBERED_PLANS;
+
+/// How long a reader waits for Postgres where memory has an answer. A plan takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// After a failure memory answers at once for so long; then one reader asks again.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
+
+/// One part of an answer per partition; `None`: there is no such partition (any more).
+pub type Plan = Vec<Option<PlannedPartition>>;
+
+/// Plans fetches.
+#[derive(Debug)]
+pub struct Planner {
+    metastore: Metastore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    remembered: Remembered,
+    left_alone_until: Option<Instant>,
+}
+
+impl Planner {
+    /// A planner that has nothing to remember yet.
+    pub fn new(metastore: Metastore) -> Self {
+        Self {
+            metastore,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The plan for `wanted`, in its order. Safe to cancel.
+    pub async fn plan(&self, wanted: &[WantedRange]) -> Result<Plan, MetastoreError> {
+        let recalled = self.state().remembered.recall(wanted);
+        let Some(recalled) = recalled else {
+            return self.ask(wanted).await;
+        };
+        if !self.asks_now() {
+            return Ok(from_memory(recalled));
+        }
+        let asked = tokio::select! {
+            biased;
+            asked = self.ask(wanted) => asked,
+            () = sleep(PATIENCE) => Err(MetastoreError::Unavailable("no answer in time".to_owned())),
+        };
+        match asked {
+            Err(MetastoreError::Unavailable(reason)) => {
+                debug!(error = reason, "planning from memory");
+                self.state().left_alone_until = Some(Instant::now() + LEFT_ALONE);
+                Ok(from_memory(recalled))
+            }
+            answered => answered,
+        }
+    }
+
+    async fn ask(&self, wanted: &[WantedRange]) -> Result<Plan, MetastoreError> {
+        let planned = self.metastore.plan_fetch(wanted).await?;
+        let mut state = self.state();
+        state.remembered.note(wanted, &planned);
+        state.left_alone_until = None;
+        Ok(planned)
+    }
+
+    /// Whether Postgres is to be asked; once its time alone is over, one reader does while the others go on without.
+    fn asks_now(&self) -> bool {
+        let mut state = self.state();
+        let now = Instant::now();
+        match state.left_alone_until {
+            Some(until) if now < until => false,
+            Some(_) => {
+                state.left_alone_until = Some(now + PATIENCE + LEFT_ALONE);
+                true
+            }
+            None => true,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn from_memory(plan: Plan) -> Plan {
+    counter!(REMEMBERED_PLANS).increment(1);
+    plan
+}
