@@ -12,14 +12,15 @@ use bytes::Bytes;
 use commit::BatchOutcome::Appended;
 use commit::SlotFooter;
 use commit::invoke::SlotResult;
-use commit_support::{Cluster, batch, slot};
-use metastore::Committer;
+use commit_support::{Cluster, CutOff, batch, slot};
+use metastore::{Committer, Metastore, PostgresConfig};
 use object_format::slot_key;
 use sqlx::{PgPool, Postgres, Transaction};
 use storage::{GetRange, Got, ListedObject, MemoryStore, ObjectStore, PutOutcome, StorageError};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use types::{ObjectKey, Offset, Slot};
+use types::{NodeId, ObjectKey, Offset, Slot, StreamId};
+use uuid::Uuid;
 
 async fn count(raw: &PgPool, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(raw).await.unwrap()
@@ -211,4 +212,32 @@ async fn a_slot_without_batches_waits_for_its_stream_as_any_other_does() {
     other.commit().await.unwrap();
     assert_eq!(commit.await.unwrap(), SlotResult::Committed(vec![]));
     assert_eq!(count(&raw, OBJECTS).await, 1);
+}
+
+/// Found by the histories: a BEGIN that was dropped half-way left its transaction open on a connection of the pool, and
+/// what the next caller wrote there was acknowledged and lost.
+#[tokio::test]
+async fn nothing_is_written_into_a_transaction_that_somebody_left_open() {
+    let cluster = Cluster::new().await;
+    let postgres = PostgresConfig {
+        pool_size: 1,
+        ..cluster.postgres().clone()
+    };
+    let metastore = Metastore::new(&postgres);
+    let raw = PgPool::connect(&cluster.url()).await.unwrap();
+    for polls in 1..20 {
+        for at_once in [true, false] {
+            let end = [cluster.tombstone(slot(cluster.stream().await, 0))];
+            let commit = metastore.commit_transaction(&end, 0);
+            let _cut_off = CutOff::new(commit, polls, at_once).await;
+            let stream = StreamId(Uuid::now_v7());
+            metastore.open_stream(stream, NodeId(0)).await.unwrap();
+            let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM streams WHERE stream_id = $1")
+                .bind(stream.0)
+                .fetch_one(&raw)
+                .await
+                .unwrap();
+            assert_eq!(rows, 1, "after {polls} polls, at once: {at_once}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ impl Commits for Postgres {
         producer_expiry_ms: i64,
     ) -> Result<Transacted, MetastoreError> {
         let names = Names::of(slots);
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         lock(&mut transaction, &names).await?;
         let mut read = read(&mut transaction, &names, producer_expiry_ms).await?;
         let decision = decide(&mut read.state, slots);

@@ -40,7 +40,7 @@ impl Postgres {
         gate: SlotSeq,
         slots: &[SlotFooter],
     ) -> Result<bool, MetastoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         // A commit of this stream is waited for here, and the next one waits for us and then sees what we kept. Without
         // the lock each could miss the other, and the slots would wait for the stream's next event.
         let found: Option<i64> = sqlx::query_scalar("SELECT next_seq FROM streams WHERE stream_id = $1 FOR SHARE")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, Transaction};
 
 use crate::{Lifecycle, MetastoreError, PostgresConfig, SslMode};
 
@@ -39,6 +39,17 @@ impl Postgres {
         Self {
             pool: pool.test_before_acquire(false).connect_lazy_with(options),
         }
+    }
+
+    /// Begins a transaction, on a task of its own so that its BEGIN is never dropped half-way: sqlx 0.9.0 then forgets
+    /// it (sqlx issue 4385) and hands the connection on in an open transaction, where the next caller is told "done" of
+    /// a write that is lost. A caller who goes away drops the transaction once it has begun, which rolls it back.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, MetastoreError> {
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin().await }).await;
+        begun
+            .map_err(|error| MetastoreError::Unavailable(format!("begin: {error}")))?
+            .map_err(Into::into)
     }
 }
 

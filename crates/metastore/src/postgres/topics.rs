@@ -81,7 +81,7 @@ impl Topics for Postgres {
     }
 
     async fn delete_topic(&self, id: TopicId) -> Result<bool, MetastoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let number: Option<i32> = sqlx::query_scalar(
             "UPDATE topics SET deleted_at_ms = (extract(epoch FROM now()) * 1000)::int8
              WHERE topic_id = $1 AND deleted_at_ms IS NULL RETURNING topic_number",

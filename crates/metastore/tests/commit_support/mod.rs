@@ -4,8 +4,10 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use commit::invoke::SlotResult;
@@ -333,5 +335,39 @@ fn footer_batch(batch: &TestBatch, topic: u32, start: u64) -> FooterBatch {
         base_sequence: Sequence(sequence),
         base_offset: Offset::UNKNOWN,
         tags: Tags::new(),
+    }
+}
+
+/// A call that dies in the middle: it is dropped after so many polls, at once or when next it could go on.
+pub(crate) struct CutOff<F> {
+    call: Pin<Box<F>>,
+    polls: u32,
+    at_once: bool,
+}
+
+impl<F> CutOff<F> {
+    pub(crate) fn new(call: F, polls: u32, at_once: bool) -> Self {
+        Self {
+            call: Box::pin(call),
+            polls,
+            at_once,
+        }
+    }
+}
+
+impl<F: Future> Future for CutOff<F> {
+    /// `None`: it did not get to its end.
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.polls == 0 {
+            return Poll::Ready(None);
+        }
+        self.polls -= 1;
+        match self.call.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if self.polls == 0 && self.at_once => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
