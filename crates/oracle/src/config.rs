@@ -65,6 +65,10 @@ pub struct OracleConfig {
     #[arg(long, value_name = "REQUESTS")]
     pub max_in_flight: Option<u32>,
 
+    /// Which order of a producer's records is judged.
+    #[arg(long, default_value = "sent")]
+    pub ordering: Ordering,
+
     /// Codec of the producers; mixed gives them all of them, in turn.
     #[arg(long, default_value = "none")]
     pub compression: Compression,
@@ -147,6 +151,18 @@ impl Acks {
             Self::One => "1",
         }
     }
+}
+
+/// Which order of a producer's records is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ordering {
+    /// What was sent later lies later.
+    Sent,
+    /// What was sent after an ack lies behind what was acked: all that can be asked of producers that are not idempotent and move
+    /// between brokers with records under way.
+    Acked,
+    /// None, as when an acks=1 producer moves between brokers.
+    Unjudged,
 }
 
 /// The codec of the producers.

@@ -16,22 +16,30 @@ use crate::record::{RecordId, Target};
 /// What all producers have been told so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    sent: AtomicU64,
     acked: AtomicU64,
     failed: AtomicU64,
 }
 
 impl Counters {
+    /// A record is about to be handed to a client.
+    pub(crate) fn sending(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn summary(&self) -> ProduceSummary {
-        ProduceSummary {
-            acked: self.acked.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-        }
+        // In this order: what is settled in between looks as if it were still under way, not as if it had never been sent.
+        let acked = self.acked.load(Ordering::SeqCst);
+        let failed = self.failed.load(Ordering::SeqCst);
+        let sent = self.sent.load(Ordering::SeqCst);
+        ProduceSummary { sent, acked, failed }
     }
 
     /// What came after `before` was taken.
     pub(crate) fn since(&self, before: ProduceSummary) -> ProduceSummary {
         let now = self.summary();
         ProduceSummary {
+            sent: now.sent - before.sent,
             acked: now.acked - before.acked,
             failed: now.failed - before.failed,
         }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::config::Ordering;
 use crate::judge::{self, Invariant, Totals, Verdict};
 use crate::ledger::{self, Entry};
 use crate::record::{self, RecordId, Target};
@@ -115,7 +116,7 @@ impl MemoryLedger {
         }
         transaction.commit()?;
         let totals = judge::totals(&connection)?;
-        let mut verdicts = judge::judge(&connection, false)?;
+        let mut verdicts = judge::judge(&connection, &Invariant::asked_of(false, Ordering::Sent))?;
         let of_others = "DELETE FROM sent WHERE producer NOT IN (SELECT value FROM json_each(?1))";
         let idempotent: Vec<String> = idempotent.iter().map(u32::to_string).collect();
         connection.execute(of_others, [format!("[{}]", idempotent.join(","))])?;

@@ -7,6 +7,8 @@ use std::fmt;
 
 use rusqlite::Connection;
 
+use crate::config::Ordering;
+
 /// Violations that are quoted in full; the rest are counted.
 const SAMPLES_MAX: usize = 5;
 
@@ -23,6 +25,8 @@ pub enum Invariant {
     ContiguousOffsets,
     /// What one producer sent to one partition lies there in that order.
     PerProducerOrdering,
+    /// What one producer sent to one partition after an ack lies there behind what was acked.
+    AckedOrdering,
     /// The bytes are those that were sent, at the offset that was acked.
     DataIntegrity,
     /// No record is there twice; asked of idempotent producers only.
@@ -39,6 +43,21 @@ impl Invariant {
         Self::DataIntegrity,
     ];
 
+    /// What is judged where the producers make these claims.
+    pub(crate) fn asked_of(idempotent: bool, ordering: Ordering) -> Vec<Self> {
+        let ordered = match ordering {
+            Ordering::Sent => Some(Self::PerProducerOrdering),
+            Ordering::Acked => Some(Self::AckedOrdering),
+            Ordering::Unjudged => None,
+        };
+        let always = Self::ALWAYS.into_iter();
+        let asked = always.flat_map(|invariant| match invariant {
+            Self::PerProducerOrdering => ordered,
+            other => Some(other),
+        });
+        asked.chain(idempotent.then_some(Self::Idempotence)).collect()
+    }
+
     fn query(self) -> &'static str {
         match self {
             Self::Completeness => include_str!("../queries/completeness.sql"),
@@ -46,6 +65,7 @@ impl Invariant {
             Self::NoDuplicateOffsets => include_str!("../queries/duplicate_offsets.sql"),
             Self::ContiguousOffsets => include_str!("../queries/contiguous_offsets.sql"),
             Self::PerProducerOrdering => include_str!("../queries/ordering.sql"),
+            Self::AckedOrdering => include_str!("../queries/acked_ordering.sql"),
             Self::DataIntegrity => include_str!("../queries/integrity.sql"),
             Self::Idempotence => include_str!("../queries/idempotence.sql"),
         }
@@ -60,6 +80,7 @@ impl fmt::Display for Invariant {
             Self::NoDuplicateOffsets => "no duplicate offsets",
             Self::ContiguousOffsets => "contiguous offsets",
             Self::PerProducerOrdering => "per-producer ordering",
+            Self::AckedOrdering => "ordering by acks",
             Self::DataIntegrity => "data integrity",
             Self::Idempotence => "idempotence",
         })
@@ -103,14 +124,9 @@ pub struct Totals {
     pub first_error: Option<String>,
 }
 
-/// Judges every invariant; idempotence too where the producers claim it.
-pub(crate) fn judge(ledger: &Connection, idempotent: bool) -> rusqlite::Result<Vec<Verdict>> {
-    let asked = idempotent.then_some(Invariant::Idempotence);
-    Invariant::ALWAYS
-        .into_iter()
-        .chain(asked)
-        .map(|invariant| judge_one(ledger, invariant))
-        .collect()
+/// Judges the invariants that are `asked` for.
+pub(crate) fn judge(ledger: &Connection, asked: &[Invariant]) -> rusqlite::Result<Vec<Verdict>> {
+    asked.iter().map(|invariant| judge_one(ledger, *invariant)).collect()
 }
 
 /// Counts both sides.
@@ -187,7 +203,7 @@ mod tests {
     }
 
     fn broken(ledger: &Connection) -> Vec<Invariant> {
-        judge(ledger, true)
+        judge(ledger, &Invariant::asked_of(true, Ordering::Sent))
             .unwrap()
             .into_iter()
             .filter(|verdict| !verdict.passed())
@@ -298,6 +314,28 @@ mod tests {
     }
 
     #[test]
+    fn records_that_were_under_way_together_may_be_swapped_where_acks_make_the_order() {
+        let ledger = sound_run();
+        ledger
+            .execute_batch(
+                "UPDATE sent SET acked_offset = NULL, sent_ms = 10 * sequence, settled_ms = 10 * sequence + 15;
+                 UPDATE read SET \"offset\" = 6 - \"offset\" WHERE partition = 0 AND \"offset\" IN (2, 4);",
+            )
+            .unwrap();
+        let by_acks = |ledger| judge_one(ledger, Invariant::AckedOrdering).unwrap().violations;
+        assert_eq!(
+            (broken(&ledger), by_acks(&ledger)),
+            (vec![Invariant::PerProducerOrdering], 0)
+        );
+        ledger.execute("UPDATE sent SET settled_ms = sent_ms + 9", []).unwrap();
+        assert_eq!(by_acks(&ledger), 1);
+        let asked = |ordering| Invariant::asked_of(false, ordering);
+        assert!(asked(Ordering::Acked).contains(&Invariant::AckedOrdering));
+        assert!(!asked(Ordering::Acked).contains(&Invariant::PerProducerOrdering));
+        assert_eq!(asked(Ordering::Unjudged).len(), 5);
+    }
+
+    #[test]
     fn changed_bytes_break_data_integrity_alone() {
         for checksum in ["NULL", "7"] {
             let ledger = sound_run();
@@ -328,7 +366,12 @@ mod tests {
         let ledger = sound_run();
         read(&ledger, 0, 6, Some((0, 2)), Some(1004));
         assert_eq!(broken(&ledger), [Invariant::Idempotence]);
-        assert!(judge(&ledger, false).unwrap().iter().all(Verdict::passed));
+        assert!(
+            judge(&ledger, &Invariant::asked_of(false, Ordering::Sent))
+                .unwrap()
+                .iter()
+                .all(Verdict::passed)
+        );
         assert_eq!(totals(&ledger).unwrap().extra_copies, 1);
     }
 

@@ -23,7 +23,7 @@ mod record;
 mod report;
 mod topics;
 
-pub use config::{Acks, Compression, OracleConfig};
+pub use config::{Acks, Compression, OracleConfig, Ordering};
 pub use in_memory::{Judgement, MemoryLedger, NamedRecord, RecordName, named_record, sender_of};
 pub use judge::{Invariant, Totals, Verdict};
 pub use produce::ProduceSummary;
@@ -31,7 +31,7 @@ pub use report::Report;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering as AtomicOrdering};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -70,6 +70,7 @@ pub struct Oracle {
     ledger_path: PathBuf,
     next_producer: AtomicU32,
     counters: Arc<Counters>,
+    stopped: AtomicBool,
     started: Instant,
 }
 
@@ -91,6 +92,7 @@ impl Oracle {
             ledger_path,
             next_producer: AtomicU32::new(0),
             counters: Arc::default(),
+            stopped: AtomicBool::new(false),
             started: Instant::now(),
         })
     }
@@ -114,7 +116,9 @@ impl Oracle {
 
     /// Sends the records and waits for the fate of each. May be called again: every call starts new producers.
     pub fn produce(&self, progress: Progress<'_>) -> anyhow::Result<ProduceSummary> {
-        let first_producer = self.next_producer.fetch_add(self.config.producers, Ordering::Relaxed);
+        let first_producer = self
+            .next_producer
+            .fetch_add(self.config.producers, AtomicOrdering::Relaxed);
         produce::produce(
             &produce::Job {
                 config: &self.config,
@@ -122,10 +126,16 @@ impl Oracle {
                 seed: self.seed,
                 first_producer,
                 counters: Arc::clone(&self.counters),
+                stopped: &self.stopped,
             },
             &self.ledger,
             progress,
         )
+    }
+
+    /// Lets the producers send no more records, whatever number they were given; they still wait for the fate of each.
+    pub fn stop_producing(&self) {
+        self.stopped.store(true, AtomicOrdering::Relaxed);
     }
 
     /// How the records of all calls of `produce` have fared so far; a fault test watches it to strike under load.
@@ -149,7 +159,10 @@ impl Oracle {
         );
         Ok(Report {
             ledger_path: self.ledger_path.clone(),
-            verdicts: judge::judge(&reader, self.config.idempotent)?,
+            verdicts: judge::judge(
+                &reader,
+                &Invariant::asked_of(self.config.idempotent, self.config.ordering),
+            )?,
             totals,
             unfinished: consumed.unfinished,
             elapsed: self.started.elapsed(),

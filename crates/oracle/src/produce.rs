@@ -1,6 +1,7 @@
 //! The producing side: many clients at once, each writing down what it is about to send and what became of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -26,10 +27,19 @@ const REPORT_GRACE: Duration = Duration::from_secs(30);
 /// How the records of one call fared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProduceSummary {
+    /// Records that were handed to a client.
+    pub sent: u64,
     /// Records that were acked.
     pub acked: u64,
     /// Records the clients gave up; they may be there or not.
     pub failed: u64,
+}
+
+impl ProduceSummary {
+    /// Records whose fate is not known yet.
+    pub fn in_flight(&self) -> u64 {
+        self.sent.saturating_sub(self.acked + self.failed)
+    }
 }
 
 /// What the producers of one call share.
@@ -40,6 +50,8 @@ pub(crate) struct Job<'a> {
     pub(crate) first_producer: u32,
     /// Of all calls together.
     pub(crate) counters: Arc<Counters>,
+    /// Whether no more records are to be sent.
+    pub(crate) stopped: &'a AtomicBool,
 }
 
 /// Runs all producers to their end.
@@ -58,9 +70,9 @@ pub(crate) fn produce(job: &Job<'_>, ledger: &Ledger, progress: Progress<'_>) ->
             })
             .collect();
         drop(running);
-        let total = u64::from(job.config.producers) * job.config.records;
+        let total = u64::from(job.config.producers).saturating_mul(job.config.records);
         while all_done.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            let ProduceSummary { acked, failed } = counters.since(before);
+            let ProduceSummary { acked, failed, .. } = counters.since(before);
             progress(&format!(
                 "producing: {acked} of {total} records acked, {failed} given up"
             ));
@@ -80,11 +92,14 @@ pub(crate) fn produce(job: &Job<'_>, ledger: &Ledger, progress: Progress<'_>) ->
 fn run_producer(job: &Job<'_>, index: u32, ledger: LedgerSender, counters: Arc<Counters>) -> anyhow::Result<()> {
     let producer_id = job.first_producer + index;
     let mut rng = StdRng::seed_from_u64(job.seed.wrapping_add(u64::from(producer_id)));
-    let deliveries = Deliveries::new(ledger.clone(), counters);
+    let deliveries = Deliveries::new(ledger.clone(), Arc::clone(&counters));
     let client = create_client(job.config, index, producer_id, deliveries)?;
     let mut sequences = vec![0u64; job.targets.len()];
     let mut pace = Pace::new(job.config.rate);
     for _ in 0..job.config.records {
+        if job.stopped.load(Ordering::Relaxed) {
+            break;
+        }
         let at = rng.random_range(0..job.targets.len());
         let id = RecordId {
             target: job.targets[at].clone(),
@@ -92,6 +107,7 @@ fn run_producer(job: &Job<'_>, index: u32, ledger: LedgerSender, counters: Arc<C
             sequence: sequences[at],
         };
         sequences[at] += 1;
+        counters.sending();
         send(&client, &ledger, &id, job.config.record_bytes, &mut rng)?;
         client.poll(pace.until_next());
     }
