@@ -226,6 +226,8 @@ async fn start_writer(
         committer,
         node: cluster.node_id(),
         announce,
+        condition: deps.readiness.condition("stream"),
+        stuck: watch::Sender::new(false),
         clock: Arc::clone(&deps.clock),
         entropy: Arc::clone(&deps.entropy),
     };

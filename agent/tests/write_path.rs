@@ -18,7 +18,7 @@ use agent::produce::object::tombstone;
 use agent::produce::writer::{WriterDeps, WriterHandle, WriterStop, start};
 use bytes::Bytes;
 use commit::BatchOutcome;
-use daemon::Tasks;
+use daemon::{Readiness, Tasks};
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record, RecordBatchEncoder,
@@ -71,6 +71,8 @@ impl World {
                 committer: committer.clone(),
                 node: NodeId(0),
                 announce,
+                condition: Readiness::new().condition("stream"),
+                stuck: watch::Sender::new(false),
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
             },

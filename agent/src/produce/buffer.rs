@@ -113,6 +113,12 @@ impl Buffer {
         self.last_seal = None;
     }
 
+    /// Drops everything: whoever waits for it is told to send it again.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        (self.bytes, self.first_at) = (0, None);
+    }
+
     /// Batches that wait.
     pub fn len(&self) -> usize {
         self.entries.len()

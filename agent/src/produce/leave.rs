@@ -1,14 +1,16 @@
 //! Opens streams, and leaves them through their rows: first a lost stream is committed to its end, tombstone included,
 //! then the row says which of our slots are part of the log, and only then the next stream is opened
-//! (docs/ARCHITECTURE.md). Without Postgres all of this waits.
+//! (docs/ARCHITECTURE.md). Without Postgres all of this waits. So it does where a slot holds something that cannot be read:
+//! whether that is an end is not for one agent to say. Then the agent is not ready, and its producers are told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use metastore::{CommitError, Committer, Metastore, StreamProgress};
+use daemon::Condition;
+use metastore::{CommitError, Committer, Metastore, SlotReadError, StreamProgress};
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use types::limits::MISSING_FOOTERS_MAX;
 use types::{Clock, Entropy, NodeId, Slot, SlotSeq, StreamId};
 
@@ -28,6 +30,10 @@ pub struct Streams {
     pub node: NodeId,
     /// Told of each stream that is opened, so that the lease names it.
     pub announce: watch::Sender<Option<StreamId>>,
+    /// Whether the open stream can be written to, for the outside.
+    pub condition: Condition,
+    /// The same, for the writer: true while an unreadable object keeps a stream from being left.
+    pub stuck: watch::Sender<bool>,
     /// The time that a stream's id begins with.
     pub clock: Arc<dyn Clock>,
     /// The rest of its id, and the jitter of retries.
@@ -52,6 +58,7 @@ impl Streams {
             sleep(self.entropy.jitter(RETRY_WAIT)).await;
         }
         self.announce.send_replace(Some(stream));
+        self.condition.met();
         info!(stream.id = %stream, "stream opened");
         stream
     }
@@ -63,6 +70,7 @@ impl Streams {
             match self.try_settle(stream, from, lost).await {
                 Ok(Some(progress)) => break progress,
                 Ok(None) => {}
+                Err(CommitError::Slot(error)) if !error.is_retriable() => self.report_stuck(stream, &error),
                 Err(error) => warn!(stream.id = %stream, %error, "a lost stream is not settled yet"),
             }
             sleep(self.entropy.jitter(RETRY_WAIT)).await;
@@ -71,7 +79,16 @@ impl Streams {
             Some(_) => Some(self.open().await),
             None => None,
         };
+        self.condition.met();
+        self.stuck.send_replace(false);
         Left { progress, next }
+    }
+
+    fn report_stuck(&self, stream: StreamId, why: &SlotReadError) {
+        if !self.stuck.send_replace(true) {
+            error!(stream.id = %stream, error = %why, "a slot of ours cannot be read, nothing is taken in until its stream has an end");
+            self.condition.unmet(format!("stream {stream}: {why}"));
+        }
     }
 
     async fn try_settle(

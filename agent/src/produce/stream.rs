@@ -23,6 +23,8 @@ pub enum SlotDecision {
 struct SlotInFlight {
     entries: Vec<Entry>,
     footer: Option<SlotFooter>,
+    /// Nobody waits for its batches any more, and they will not be sent again.
+    given_up: bool,
     decision: Option<SlotDecision>,
 }
 
@@ -69,6 +71,7 @@ impl OpenStream {
         let in_flight = SlotInFlight {
             entries,
             footer: Some(footer),
+            given_up: false,
             decision: None,
         };
         self.slots.insert(self.next_seq, in_flight);
@@ -136,6 +139,9 @@ impl OpenStream {
         let Some(slot) = self.slots.remove(&seq) else {
             return;
         };
+        if slot.given_up {
+            return;
+        }
         self.batches -= slot.entries.len();
         assert_eq!(
             slot.entries.len(),
@@ -144,6 +150,16 @@ impl OpenStream {
         );
         for (mut entry, outcome) in slot.entries.into_iter().zip(outcomes) {
             entry.ack.committed(*outcome);
+        }
+    }
+
+    /// Drops the batches of the first lost slot and of all behind it: their producers are told to send them again.
+    pub fn give_up_lost(&mut self) {
+        let Some(lost) = self.first_lost() else { return };
+        for slot in self.slots.range_mut(lost..).map(|(_, slot)| slot) {
+            self.batches -= slot.entries.len();
+            slot.entries.clear();
+            slot.given_up = true;
         }
     }
 

@@ -9,6 +9,7 @@ use metrics::{counter, gauge, histogram};
 use storage::ObjectStore;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -105,6 +106,8 @@ struct Writer {
     decided: Sender<commit::SlotFooter>,
     committed: Receiver<CommittedSlot>,
     watcher: JoinHandle<()>,
+    /// While true, nothing is taken in.
+    stuck: watch::Receiver<bool>,
 }
 
 impl Writer {
@@ -112,6 +115,7 @@ impl Writer {
         let (decided, committed, watcher) = watch_stream(&deps.watcher, &deps.tasks);
         let buffer = Buffer::new(deps.rules);
         let stream = OpenStream::new(stream);
+        let stuck = deps.streams.stuck.subscribe();
         Self {
             deps,
             buffer,
@@ -121,6 +125,7 @@ impl Writer {
             decided,
             committed,
             watcher,
+            stuck,
         }
     }
 
@@ -143,6 +148,7 @@ impl Writer {
                     let Ok(left) = left else { return };
                     self.on_left(left);
                 }
+                Ok(()) = self.stuck.changed() => self.give_up_if_stuck(),
                 entries = appends.recv(), if open => match entries {
                     Some(entries) => self.take_in(entries),
                     None => open = false,
@@ -161,9 +167,20 @@ impl Writer {
     }
 
     fn take_in(&mut self, entries: Vec<Entry>) {
+        if *self.stuck.borrow() {
+            return;
+        }
         let now = Instant::now();
         for entry in entries {
             self.buffer.push(entry, now);
+        }
+    }
+
+    /// Drops what cannot be stored for who knows how long; dropped promises tell producers to send it again.
+    fn give_up_if_stuck(&mut self) {
+        if *self.stuck.borrow() {
+            self.buffer.clear();
+            self.stream.give_up_lost();
         }
     }
 

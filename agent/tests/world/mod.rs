@@ -19,12 +19,13 @@ use daemon::Readiness;
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use metastore::memory::MemoryMetastore;
-use storage::MemoryStore;
+use object_format::{MAGIC, TRAILER_BYTES, slot_key};
 use storage::failing::{FailingStore, FaultHandle, Outage};
+use storage::{MemoryStore, ObjectStore, PutOutcome};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use types::{ClusterId, Entropy, SeededEntropy};
+use types::{ClusterId, Entropy, SeededEntropy, Slot, SlotSeq, StreamId};
 use uuid::Uuid;
 
 pub(crate) use client::Client;
@@ -115,6 +116,26 @@ impl World {
     }
 }
 
+impl World {
+    /// Puts an object into a slot of the one stream there is, as nobody should.
+    pub(crate) async fn put_into_slot(&self, seq: u64, object: Bytes) -> StreamId {
+        let stream = *self
+            .tables
+            .tables()
+            .streams
+            .keys()
+            .next()
+            .expect("an agent has opened it");
+        let slot = Slot {
+            stream,
+            seq: SlotSeq(seq),
+        };
+        let put = self.bucket.put_if_absent(&slot_key(slot), object).await.unwrap();
+        assert_eq!(put, PutOutcome::Created);
+        stream
+    }
+}
+
 impl Agent {
     /// A client of this agent.
     pub(crate) async fn connect(&self) -> Client {
@@ -146,6 +167,21 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.running.abort();
     }
+}
+
+/// No object of ours.
+pub(crate) fn junk() -> Bytes {
+    Bytes::from_static(b"this is a file that somebody mislaid here, and nothing else")
+}
+
+/// An object that this build cannot read, but another may.
+pub(crate) fn newer_object() -> Bytes {
+    let mut trailer = [0; TRAILER_BYTES];
+    trailer[8..10].copy_from_slice(&99_u16.to_be_bytes());
+    let crc = crc32c::crc32c(&trailer[..12]);
+    trailer[12..16].copy_from_slice(&crc.to_be_bytes());
+    trailer[16..].copy_from_slice(&MAGIC);
+    Bytes::copy_from_slice(&trailer)
 }
 
 /// A batch of one record.
