@@ -147,3 +147,22 @@ async fn while_something_unreadable_lies_in_its_slot_an_agent_is_not_ready_and_k
         assert_eq!(client.read("events", 0, 2).await, ["one", "three"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_that_was_forgotten_hears_where_the_log_starts() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    let first = world::idempotent_batch("one", 1, 0);
+    assert_eq!(client.produce("events", ALL, first).await, (NONE, 0));
+    world.tables.tamper(|tables| {
+        let states = tables.producer_state.values_mut();
+        states.for_each(|state| state.updated_at = types::TimestampMs(0));
+    });
+    let much_later = world::idempotent_batch("two", 1, 10);
+    let told = client.produce_answer("events", ALL, much_later).await;
+    assert_eq!(told.error_code, ResponseError::UnknownProducerId.code());
+    // With -1 the Java client sends the same again until its time is over.
+    assert_eq!(told.log_start_offset, 0);
+}

@@ -12,13 +12,14 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use metrics::counter;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
-use types::{PartitionIndex, TimestampMs, TopicId, TopicName};
+use tokio::time::{Instant, timeout, timeout_at};
+use types::{Offset, PartitionIndex, TimestampMs, TopicId, TopicName};
 
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::view::Topic;
 use crate::error::{ACK_TIMED_OUT, Asked, STOPPING, of_batch, of_metastore, of_outcome};
+use crate::fetch::wait::PartitionKey;
 use crate::frame::BytePermit;
 use crate::metrics::{BATCHES_REFUSED, PRODUCE_BYTES};
 use crate::produce::ack::{AckLevel, BatchAck, PendingAck};
@@ -27,6 +28,9 @@ use crate::produce::validate::TopicRules;
 
 /// First version that names topics by id (KIP-516).
 const TOPIC_IDS_SINCE: i16 = 13;
+
+/// How long an answer waits for a detail of it.
+const LOG_START_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What becomes of a Produce request.
 pub enum ProduceReply {
@@ -41,7 +45,14 @@ pub enum ProduceReply {
 /// A partition of the request: refused, or on its way.
 enum Fate {
     Refused(ResponseError, Option<String>),
-    Waiting(oneshot::Receiver<BatchAck>, Option<TimestampMs>),
+    Waiting(Promise),
+}
+
+/// A batch on its way.
+struct Promise {
+    told: oneshot::Receiver<BatchAck>,
+    appended_at: Option<TimestampMs>,
+    partition: PartitionKey,
 }
 
 struct TopicFate {
@@ -88,7 +99,7 @@ pub async fn handle(
             ProduceReply::Nothing
         };
     }
-    ProduceReply::Answer(answer(topics, deadline).boxed())
+    ProduceReply::Answer(answer(Arc::clone(broker), topics, deadline).boxed())
 }
 
 /// Why no partition of the request can be served.
@@ -104,7 +115,7 @@ fn refuse_whole(request: &ProduceRequest) -> Option<ResponseError> {
 
 fn refuse_all(topics: &mut [TopicFate], error: ResponseError) {
     for (_, fate) in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-        if matches!(fate, Fate::Waiting(..)) {
+        if matches!(fate, Fate::Waiting(_)) {
             *fate = Fate::Refused(error, None);
         }
     }
@@ -192,16 +203,20 @@ impl Intake<'_> {
             ack,
             permit: Some(Arc::clone(&self.permit)),
         });
-        Fate::Waiting(told, batch.appended_at)
+        Fate::Waiting(Promise {
+            told,
+            appended_at: batch.appended_at,
+            partition: (topic.number, PartitionIndex(data.index)),
+        })
     }
 }
 
-async fn answer(topics: Vec<TopicFate>, deadline: Instant) -> ProduceResponse {
+async fn answer(broker: Arc<Broker>, topics: Vec<TopicFate>, deadline: Instant) -> ProduceResponse {
     let mut responses = Vec::with_capacity(topics.len());
     for topic in topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for (index, fate) in topic.partitions {
-            partitions.push(partition_response(index, fate, deadline).await);
+            partitions.push(partition_response(&broker, index, fate, deadline).await);
         }
         let response = TopicProduceResponse::default()
             .with_name(topic.name)
@@ -211,24 +226,50 @@ async fn answer(topics: Vec<TopicFate>, deadline: Instant) -> ProduceResponse {
     ProduceResponse::default().with_responses(responses)
 }
 
-async fn partition_response(index: i32, fate: Fate, deadline: Instant) -> PartitionProduceResponse {
-    let (error, message, offset, appended_at) = match fate {
-        Fate::Refused(error, message) => (Some(error), message, -1, None),
-        Fate::Waiting(told, appended_at) => match timeout_at(deadline, told).await {
-            Ok(Ok(BatchAck::Durable)) => (None, None, -1, appended_at),
-            Ok(Ok(BatchAck::Committed(outcome))) => match of_outcome(outcome) {
-                Ok(offset) => (None, None, offset.0, appended_at),
-                Err(error) => (Some(error), None, -1, None),
-            },
-            Ok(Err(_dropped)) => (Some(STOPPING), None, -1, None),
-            Err(_late) => (Some(ACK_TIMED_OUT), None, -1, None),
-        },
-    };
-    PartitionProduceResponse::default()
+async fn partition_response(broker: &Broker, index: i32, fate: Fate, deadline: Instant) -> PartitionProduceResponse {
+    let mut response = PartitionProduceResponse::default()
         .with_index(index)
-        .with_error_code(error.map_or(0, |error| error.code()))
-        .with_error_message(message.map(StrBytes::from_string))
-        .with_base_offset(offset)
-        .with_log_append_time_ms(appended_at.map_or(-1, |at| at.0))
-        .with_log_start_offset(-1)
+        .with_base_offset(Offset::UNKNOWN.0)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(Offset::UNKNOWN.0);
+    let refused = match fate {
+        Fate::Refused(error, message) => {
+            response.error_message = message.map(StrBytes::from_string);
+            Err(error)
+        }
+        Fate::Waiting(promise) => {
+            let kept = promised(promise.told, deadline).await;
+            if kept.is_ok() {
+                response.log_append_time_ms = promise.appended_at.map_or(-1, |at| at.0);
+            }
+            if kept == Err(ResponseError::UnknownProducerId) {
+                response.log_start_offset = log_start(broker, promise.partition).await.0;
+            }
+            kept
+        }
+    };
+    match refused {
+        Ok(offset) => response.base_offset = offset.0,
+        Err(error) => response.error_code = error.code(),
+    }
+    response
+}
+
+/// The base offset, if it is known by the ack, or why there is none.
+async fn promised(told: oneshot::Receiver<BatchAck>, deadline: Instant) -> Result<Offset, ResponseError> {
+    match timeout_at(deadline, told).await {
+        Ok(Ok(BatchAck::Durable)) => Ok(Offset::UNKNOWN),
+        Ok(Ok(BatchAck::Committed(outcome))) => of_outcome(outcome),
+        Ok(Err(_dropped)) => Err(STOPPING),
+        Err(_late) => Err(ACK_TIMED_OUT),
+    }
+}
+
+/// Where the log starts, for a producer that is not known any more: from it the Java client sees that nothing of its own
+/// was lost to retention, and starts over. With -1 it would only send the same again.
+async fn log_start(broker: &Broker, partition: PartitionKey) -> Offset {
+    let asked = timeout(LOG_START_PATIENCE, broker.metastore.log_ends(&[partition])).await;
+    let ends = asked.ok().and_then(Result::ok);
+    let ends = ends.and_then(|ends| ends.get(&partition).copied());
+    ends.map_or(Offset::UNKNOWN, |ends| ends.log_start)
 }
