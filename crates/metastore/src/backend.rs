@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::postgres::Postgres;
 use crate::{
-    Audits, Cluster, Commits, GroupOffsets, Hints, Leases, Lifecycle, LogIndex, Partitions, PostgresConfig,
+    Audits, Cluster, Commits, GroupOffsets, Hints, Leases, Lifecycle, LogIndex, Orphans, Partitions, PostgresConfig,
     ProducerIds, Schema, Streams, Sweeps, Topics,
 };
 
@@ -21,6 +21,7 @@ pub trait Backend:
     + Leases
     + Lifecycle
     + LogIndex
+    + Orphans
     + Partitions
     + ProducerIds
     + Schema
@@ -43,6 +44,7 @@ impl<T> Backend for T where
         + Leases
         + Lifecycle
         + LogIndex
+        + Orphans
         + Partitions
         + ProducerIds
         + Schema

@@ -12,13 +12,14 @@ use ::commit::invoke::SlotResult;
 use ::commit::{SlotFooter, SlotVerdict};
 use ::metrics::{counter, histogram};
 use futures::future::join_all;
+use object_format::Kind;
 use storage::ObjectStore;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 use types::limits::{MISSING_FOOTERS_MAX, PRODUCER_ID_EXPIRY_MS};
 use types::{ClusterId, Slot, SlotSeq, StreamId};
 
-use crate::metrics::{COMMIT_DURATION, COMMIT_SLOTS, UNREADABLE_SLOTS};
+use crate::metrics::{COMMIT_DURATION, COMMIT_SLOTS, ORPHANS, UNREADABLE_SLOTS};
 use crate::{Metastore, MetastoreError, SlotReadError, Transacted, read_slot_footer};
 
 /// Tries of one transaction while Postgres says "not now" (deadlock, lock timeout, fail-over). The whole of them fits
@@ -126,6 +127,7 @@ impl Committer {
             let transacted = self.transact(&work).await?;
             committed_any |= !transacted.decision.objects.is_empty();
             note_results(&transacted, &mut results);
+            self.record_orphans(&orphans(&work, &transacted)).await?;
             match self.next_work(&work, &transacted).await {
                 Ok(next) => queue.extend(next),
                 // What follows was not asked for: it may not cost those their answer whose slots are committed.
@@ -138,6 +140,23 @@ impl Committer {
         }
         results.retain(|slot, _| wanted.contains(slot));
         Ok((results, committed_any))
+    }
+
+    /// Records slots past their stream's end, for the sweep to delete some day. How many of them are new.
+    pub async fn record_orphans(&self, slots: &[Slot]) -> Result<u64, MetastoreError> {
+        if slots.is_empty() {
+            return Ok(0);
+        }
+        let new = self.metastore.record_orphans(slots).await?;
+        counter!(ORPHANS).increment(new);
+        Ok(new)
+    }
+
+    /// The same for those that are pending past an end.
+    pub async fn orphan_pending(&self) -> Result<u64, MetastoreError> {
+        let new = self.metastore.orphan_pending().await?;
+        counter!(ORPHANS).increment(new);
+        Ok(new)
     }
 
     async fn transact(&self, work: &[SlotFooter]) -> Result<Transacted, MetastoreError> {
@@ -217,7 +236,7 @@ impl Committer {
                 Ok(None) => break,
                 Err(error) if footers.is_empty() => {
                     if !error.is_retriable() {
-                        counter!(UNREADABLE_SLOTS).increment(1);
+                        counter!(UNREADABLE_SLOTS, "reason" => error.reason()).increment(1);
                         error!(stream.id = %stream, %error, "a slot cannot be read, its stream stands still");
                     }
                     return Err(error);
@@ -257,6 +276,17 @@ fn take_work(queue: &mut BTreeMap<Slot, SlotFooter>) -> Vec<SlotFooter> {
         work.push(entry.remove());
     }
     work
+}
+
+/// Slots of `work` that never commit. Tombstones are left out: they are never deleted.
+fn orphans(work: &[SlotFooter], transacted: &Transacted) -> Vec<Slot> {
+    let verdicts = transacted.decision.verdicts.iter();
+    let past: BTreeSet<Slot> = verdicts
+        .filter(|(_, verdict)| *verdict == SlotVerdict::Orphan)
+        .map(|(slot, _)| *slot)
+        .collect();
+    let data = work.iter().filter(|slot| slot.footer.kind == Kind::Data);
+    data.map(SlotFooter::slot).filter(|slot| past.contains(slot)).collect()
 }
 
 fn is_final(result: Option<&SlotResult>) -> bool {

@@ -38,6 +38,22 @@ impl SlotReadError {
     pub fn is_retriable(&self) -> bool {
         matches!(self, Self::Storage(error) if error.is_retriable())
     }
+
+    /// Why, in a word: for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Storage(error) if error.kind == StorageErrorKind::RangeNotSatisfiable => "empty",
+            Self::Storage(_) => "storage",
+            Self::Misplaced { .. } => "misplaced",
+            Self::Unreadable { error, .. } => match error {
+                FormatError::Foreign => "foreign",
+                FormatError::Truncated { .. } => "truncated",
+                FormatError::Damaged { .. } => "damaged",
+                FormatError::Newer(_) => "newer",
+                FormatError::Invalid(_) | FormatError::TooLarge { .. } => "invalid",
+            },
+        }
+    }
 }
 
 /// The footer of the object in `slot`; `None` when the slot is free.
@@ -63,6 +79,10 @@ pub fn decode_slot_footer(
     object_bytes: u64,
 ) -> Result<SlotFooter, SlotReadError> {
     let unreadable = |error| SlotReadError::Unreadable { slot, error };
+    // What has no room in a row must not reach one: no agent writes such objects.
+    if slot.seq.0 > i64::MAX as u64 || object_bytes > i32::MAX as u64 {
+        return Err(unreadable(FormatError::Invalid("no agent writes so far or so much")));
+    }
     let footer = decode_tail(tail, object_bytes).map_err(unreadable)?;
     if footer.slot != slot || footer.cluster != cluster {
         return Err(SlotReadError::Misplaced {

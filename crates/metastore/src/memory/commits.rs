@@ -57,7 +57,7 @@ impl Commits for Connection {
         gate: SlotSeq,
         slots: &[SlotFooter],
     ) -> Result<bool, MetastoreError> {
-        let keep = self.call("keep_pending", |tables, _| {
+        let keep = self.call("keep_pending", |tables, now| {
             let found = tables.streams.get(&stream).map(|row| row.state.next_seq);
             if found != Some(gate) {
                 return false;
@@ -67,6 +67,7 @@ impl Commits for Connection {
                     .pending_slots
                     .entry(footer.slot())
                     .or_insert_with(|| footer.clone());
+                tables.pending_since.entry(footer.slot()).or_insert(now);
             }
             true
         });
@@ -152,6 +153,7 @@ impl Tables {
             self.objects.insert(id, row);
             self.objects_by_slot.insert(object.slot, id);
             self.pending_slots.remove(&object.slot);
+            self.pending_since.remove(&object.slot);
         }
         for row in &decision.rows {
             let entry = IndexEntry {
@@ -180,6 +182,9 @@ impl Tables {
         for stream in &decision.streams {
             if let Some(row) = self.streams.get_mut(stream) {
                 row.state = state.streams[stream];
+                if row.state.end_seq.is_some() {
+                    row.ended_at = row.ended_at.or(Some(state.now));
+                }
             }
         }
     }

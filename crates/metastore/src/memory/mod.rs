@@ -16,6 +16,7 @@ mod hints;
 mod leases;
 mod lifecycle;
 mod log_index;
+mod orphans;
 mod partitions;
 mod producer_ids;
 mod streams;

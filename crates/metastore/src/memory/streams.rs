@@ -20,6 +20,8 @@ impl Streams for Connection {
                 },
                 opened_at: now,
                 swept: None,
+                ended_at: None,
+                searched: false,
             });
         });
         open.await

@@ -22,6 +22,10 @@ pub struct Tables {
     pub streams: BTreeMap<StreamId, Stream>,
     /// Footers that wait for a slot before them.
     pub pending_slots: BTreeMap<Slot, SlotFooter>,
+    /// Since when they do.
+    pub pending_since: BTreeMap<Slot, TimestampMs>,
+    /// Slots past their streams' ends, and when each was found.
+    pub orphans: BTreeMap<Slot, TimestampMs>,
     /// Objects of committed slots.
     pub objects: BTreeMap<ObjectId, Object>,
     /// The unique key behind the gate: which object a slot has.
@@ -58,6 +62,10 @@ pub struct Stream {
     pub opened_at: TimestampMs,
     /// Where the last sweep saw the gate, and when a sweep first saw it there.
     pub swept: Option<(SlotSeq, TimestampMs)>,
+    /// When its tombstone was committed.
+    pub ended_at: Option<TimestampMs>,
+    /// Whether it was searched for orphans.
+    pub searched: bool,
 }
 
 /// A row of `objects`.

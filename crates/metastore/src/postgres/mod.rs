@@ -9,6 +9,7 @@ mod hints;
 mod leases;
 mod log_index;
 mod migrate;
+mod orphans;
 mod partitions;
 mod pending_slots;
 mod pool;

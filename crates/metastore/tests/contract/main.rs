@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod audits;
 #[path = "../commit_support/mod.rs"]
 mod cluster;
 mod commits;
@@ -10,6 +11,7 @@ mod group_offsets;
 mod hints;
 mod leases;
 mod log_index;
+mod orphans;
 mod producer_ids;
 mod producers;
 mod sweeps;
@@ -39,6 +41,11 @@ macro_rules! claims {
 }
 
 claims! {
+    audits {
+        objects_come_in_pages_with_all_that_their_rows_say,
+        index_rows_come_from_the_offset_asked_for_with_the_ends_of_the_log,
+        partitions_streams_and_slots_are_shown_as_they_stand,
+    }
     commits {
         a_slot_is_committed_once_and_told_the_same_every_time,
         a_slot_before_its_predecessor_waits_and_commits_with_it,
@@ -72,6 +79,12 @@ claims! {
     log_index {
         neighbours_share_an_index_row_and_a_refused_batch_splits_it,
         reads_agree_with_a_log_kept_by_hand,
+    }
+    orphans {
+        a_slot_past_the_end_is_recorded_once_and_old_after_the_grace,
+        only_what_lies_past_an_end_can_be_an_orphan,
+        what_is_pending_past_an_end_becomes_an_orphan,
+        an_ended_stream_is_searched_once_and_not_before_the_grace,
     }
     producer_ids {
         producer_ids_are_never_handed_out_twice,

@@ -58,6 +58,9 @@ impl World {
         for statement in [
             "UPDATE streams SET opened_at = opened_at - $1 * interval '1 ms', swept_at = swept_at - $1 * interval '1 ms'",
             "UPDATE agents SET lease_expires_at = lease_expires_at - $1 * interval '1 ms'",
+            "UPDATE objects SET committed_at = committed_at - $1 * interval '1 ms'",
+            "UPDATE pending_slots SET kept_at = kept_at - $1 * interval '1 ms'",
+            "UPDATE orphans SET found_at = found_at - $1 * interval '1 ms'",
             "UPDATE producer_state SET updated_at_ms = updated_at_ms - $1",
         ] {
             sqlx::query(statement)
