@@ -37,6 +37,8 @@ pub const INVOKE_FAILURES: &str = "yaks_invoke_failures_total";
 pub const REFUSED_SLOTS: &str = "yaks_refused_slots_total";
 /// Reads that went to S3 because the sidecar did not serve them.
 pub const CACHE_FALLBACKS: &str = "yaks_cache_fallbacks_total";
+/// Reads whose bytes from the sidecar were damaged, so that S3 was asked.
+pub const CACHE_DAMAGED: &str = "yaks_cache_damaged_reads_total";
 /// Fetches planned from what Postgres said earlier, because it did not answer.
 pub const REMEMBERED_PLANS: &str = "yaks_remembered_plans_total";
 /// Objects pushed into the sidecar, by result.
@@ -96,6 +98,11 @@ pub fn describe() {
         CACHE_FALLBACKS,
         Unit::Count,
         "Reads that went to S3 because the sidecar did not serve them"
+    );
+    describe_counter!(
+        CACHE_DAMAGED,
+        Unit::Count,
+        "Reads whose bytes from the sidecar were damaged, so that S3 was asked"
     );
     describe_counter!(
         REMEMBERED_PLANS,

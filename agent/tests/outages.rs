@@ -5,6 +5,7 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
@@ -165,4 +166,24 @@ async fn a_producer_that_was_forgotten_hears_where_the_log_starts() {
     assert_eq!(told.error_code, ResponseError::UnknownProducerId.code());
     // With -1 the Java client sends the same again until its time is over.
     assert_eq!(told.log_start_offset, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_bytes_of_the_sidecar_are_read_from_s3_instead() {
+    let world = World::new();
+    let cache = Arc::new(world::DamagedCache::default());
+    let agent = world.agent_with_cache(&[], Some(cache.clone())).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    client.produce("events", ALL, batch("one")).await;
+    // Every byte in turn.
+    for flipped in 0..world::batch("one").len() {
+        cache.flip(flipped);
+        assert_eq!(client.fetch("events", 0).await.unwrap(), ["one"], "byte {flipped}");
+    }
+    assert_eq!(
+        cache.reads(),
+        world::batch("one").len(),
+        "the sidecar was asked each time"
+    );
 }

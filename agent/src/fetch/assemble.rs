@@ -2,7 +2,7 @@
 //! headers, and cuts at the limit. Pure.
 
 use bytes::{Bytes, BytesMut};
-use record_batch::{BatchHeader, Codec, HEADER_BYTES, stamp_position};
+use record_batch::{BatchHeader, Codec, HEADER_BYTES, crc_holds, stamp_position};
 use types::{ObjectId, Offset};
 
 use crate::fetch::plan::Piece;
@@ -142,6 +142,10 @@ fn walk(piece: &Piece, bytes: &[u8], limits: Limits, taken_before: u64) -> Resul
             walked.taken.push((at, header.batch_bytes, offset));
             total += header.batch_bytes as u64;
         }
+        // Of those before the wanted one too: their counts say where it begins.
+        if !crc_holds(&rest[..header.batch_bytes], &header) {
+            return Err(AssembleError::Damaged);
+        }
         at += header.batch_bytes;
         offset = next;
     }
@@ -175,6 +179,8 @@ mod tests {
         batch[16] = 2;
         batch[23..27].copy_from_slice(&(records - 1).to_be_bytes());
         batch[57..61].copy_from_slice(&records.to_be_bytes());
+        let crc = crc32c::crc32c(&batch[21..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
         batch
     }
 
@@ -268,6 +274,20 @@ mod tests {
         let assembled = run(&pieces, &[&one, &two], limits(0, 1000)).unwrap();
         assert_eq!(offsets(&assembled), [0, 3]);
         assert_eq!(assembled.bytes, 200);
+    }
+
+    #[test]
+    fn a_flipped_bit_shows_wherever_it_is() {
+        let row = [batch(10, 100), batch(5, 80)].concat();
+        let pieces = [piece(1000, 64, row.len(), row.len())];
+        // Base offset and leader epoch are written over.
+        let written_over = |at: usize| (at % 100 < 8) || (12..16).contains(&(at % 100));
+        for at in (0..row.len()).filter(|at| !written_over(*at)) {
+            let mut damaged = row.clone();
+            damaged[at] ^= 4;
+            let assembled = run(&pieces, &[&damaged], limits(1012, 1000));
+            assert!(assembled.is_err(), "byte {at}");
+        }
     }
 
     #[test]

@@ -50,6 +50,17 @@ impl ObjectReader {
         Self { cache, store }
     }
 
+    /// Whether bytes come from a cache, so that S3 may know better.
+    pub fn has_cache(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// The same without the cache.
+    #[must_use]
+    pub fn of_store(&self) -> Self {
+        Self::new(None, Arc::clone(&self.store))
+    }
+
     /// Exactly the bytes of `range`, in memory of their own.
     pub async fn read(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, StorageError> {
         if let Some(cache) = &self.cache {

@@ -6,10 +6,11 @@ use bytes::BytesMut;
 use futures::StreamExt;
 use futures::stream;
 use metastore::{MetastoreError, PlannedPartition, WantedRange};
+use metrics::counter;
 use storage::StorageError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 use types::{ByteRange, Offset, PartitionIndex, TopicNumber};
 
 use crate::fetch::assemble::{AssembleError, Assembled, Cursor, Limits, assemble};
@@ -18,6 +19,7 @@ use crate::fetch::plan::{Piece, merge, pieces};
 use crate::fetch::planner::{Plan, Planner};
 use crate::fetch::read::ObjectReader;
 use crate::fetch::wait::LogEndsWatch;
+use crate::metrics::CACHE_DAMAGED;
 
 /// Ranges of one fetch read at once.
 const READS_MAX: usize = 16;
@@ -133,7 +135,7 @@ impl Fetcher {
             counts.push(mine.len());
             all.extend(mine);
         }
-        let mut read = self.read_pieces(&all).await.into_iter();
+        let mut read = read_pieces(&self.reader, &all).await.into_iter();
         let mut pieces = all.into_iter();
         let mut served = Vec::with_capacity(wanted.len());
         for ((wanted, planned), count) in wanted.iter().zip(planned).zip(counts) {
@@ -164,7 +166,7 @@ impl Fetcher {
             bytes_max: wanted.bytes_max,
             zstd_allowed: limits.zstd_allowed,
         };
-        match self.assemble(pieces, bytes, limits).await {
+        match self.assemble_intact(pieces, bytes, limits).await {
             Ok(assembled) => {
                 if let Some(Cursor {
                     object,
@@ -182,7 +184,7 @@ impl Fetcher {
                 }
             }
             Err(Unserved::Compression) => ServedPartition::UnsupportedCompression,
-            Err(Unserved::Unreadable(reason)) => {
+            Err(Unserved::Unreadable(reason) | Unserved::Damaged(reason)) => {
                 let (topic, partition) = (wanted.topic.0, wanted.partition.0);
                 error!(
                     topic.number = topic,
@@ -196,8 +198,32 @@ impl Fetcher {
         }
     }
 
-    async fn assemble(
+    /// Where the sidecar's bytes are no whole batches, those of S3 are taken.
+    async fn assemble_intact(
         &self,
+        pieces: Vec<Piece>,
+        bytes: Vec<Result<BytesMut, StorageError>>,
+        limits: Limits,
+    ) -> Result<Assembled, Unserved> {
+        let assembled = Self::assemble(&self.reader, pieces.clone(), bytes, limits).await;
+        match assembled {
+            Err(Unserved::Damaged(reason)) if self.reader.has_cache() => {
+                counter!(CACHE_DAMAGED).increment(1);
+                warn!(
+                    reason,
+                    object.key = pieces.first().map(|piece| piece.key.as_str()),
+                    "reading from S3 instead"
+                );
+                let store = self.reader.of_store();
+                let bytes = read_pieces(&store, &pieces).await;
+                Self::assemble(&store, pieces, bytes, limits).await
+            }
+            assembled => assembled,
+        }
+    }
+
+    async fn assemble(
+        reader: &ObjectReader,
         mut pieces: Vec<Piece>,
         bytes: Vec<Result<BytesMut, StorageError>>,
         limits: Limits,
@@ -211,47 +237,50 @@ impl Fetcher {
                     pieces.truncate(piece + 1);
                     let last = &mut pieces[piece];
                     last.range.end = (last.range.start + needed).min(last.row_end);
-                    bytes = self.read_pieces(&pieces).await.into_iter().collect::<Result<_, _>>()?;
+                    bytes = read_pieces(reader, &pieces)
+                        .await
+                        .into_iter()
+                        .collect::<Result<_, _>>()?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(assemble(&pieces, bytes, limits)?)
     }
+}
 
-    /// Reads all pieces, merged per object; the answer has one entry per piece, in order.
-    async fn read_pieces(&self, pieces: &[Piece]) -> Vec<Result<BytesMut, StorageError>> {
-        let reads = merge(pieces);
-        let requests: Vec<_> = reads
-            .iter()
-            .map(|read| self.reader.read(&read.key, read.range))
-            .collect();
-        let results: Vec<_> = stream::iter(requests).buffered(READS_MAX).collect().await;
-        let mut bytes: Vec<Option<Result<BytesMut, StorageError>>> = pieces.iter().map(|_| None).collect();
-        for (read, result) in reads.iter().zip(results) {
-            match result {
-                Ok(mut whole) => {
-                    // From the back, so that what is split off needs no copy.
-                    for n in read.pieces.iter().rev() {
-                        let within = relative(pieces[*n].range, read.range.start);
-                        let mut piece = whole.split_off(within.0);
-                        piece.truncate(within.1);
-                        bytes[*n] = Some(Ok(piece));
-                    }
+/// Reads all pieces, merged per object; the answer has one entry per piece, in order.
+async fn read_pieces(reader: &ObjectReader, pieces: &[Piece]) -> Vec<Result<BytesMut, StorageError>> {
+    let reads = merge(pieces);
+    let requests: Vec<_> = reads.iter().map(|read| reader.read(&read.key, read.range)).collect();
+    let results: Vec<_> = stream::iter(requests).buffered(READS_MAX).collect().await;
+    let mut bytes: Vec<Option<Result<BytesMut, StorageError>>> = pieces.iter().map(|_| None).collect();
+    for (read, result) in reads.iter().zip(results) {
+        match result {
+            Ok(mut whole) => {
+                // From the back, so that what is split off needs no copy.
+                for n in read.pieces.iter().rev() {
+                    let within = relative(pieces[*n].range, read.range.start);
+                    let mut piece = whole.split_off(within.0);
+                    piece.truncate(within.1);
+                    bytes[*n] = Some(Ok(piece));
                 }
-                Err(error) => read.pieces.iter().for_each(|n| bytes[*n] = Some(Err(error.clone()))),
             }
+            Err(error) => read.pieces.iter().for_each(|n| bytes[*n] = Some(Err(error.clone()))),
         }
-        bytes
-            .into_iter()
-            .map(|piece| piece.expect("every piece is in one read"))
-            .collect()
     }
+    bytes
+        .into_iter()
+        .map(|piece| piece.expect("every piece is in one read"))
+        .collect()
 }
 
 enum Unserved {
     Compression,
+    /// There are no bytes.
     Unreadable(String),
+    /// There are bytes, and they are not what they should be.
+    Damaged(String),
 }
 
 impl From<StorageError> for Unserved {
@@ -264,8 +293,8 @@ impl From<AssembleError> for Unserved {
     fn from(error: AssembleError) -> Self {
         match error {
             AssembleError::UnsupportedCompression => Self::Compression,
-            AssembleError::Damaged => Self::Unreadable("the object's bytes are not what the index says".to_owned()),
-            AssembleError::NeedMore { .. } => Self::Unreadable("a batch is longer than its header says".to_owned()),
+            AssembleError::Damaged => Self::Damaged("the object's bytes are not what the index says".to_owned()),
+            AssembleError::NeedMore { .. } => Self::Damaged("a batch is longer than its header says".to_owned()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "no test file uses all of it")]
 
+mod cache;
 mod client;
 mod switches;
 
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use types::{ClusterId, Entropy, SeededEntropy, Slot, SlotSeq, StreamId};
 use uuid::Uuid;
 
+pub(crate) use cache::DamagedCache;
 pub(crate) use client::Client;
 pub(crate) use switches::{Postgres, VirtualClock};
 

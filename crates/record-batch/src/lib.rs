@@ -11,4 +11,4 @@ pub use error::BatchError;
 pub use header::{BatchHeader, Codec, HEADER_BYTES, batches};
 pub use records::{RecordMeta, RecordsError, records};
 pub use stamp::{stamp_log_append_time, stamp_position};
-pub use validate::{Rules, validate_single};
+pub use validate::{Rules, crc_holds, validate_single};

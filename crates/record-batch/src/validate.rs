@@ -52,7 +52,7 @@ fn outline(bytes: &[u8], batch_bytes_max: usize) -> Result<BatchHeader, BatchErr
 }
 
 /// Whether `batch`, one whole batch, has the CRC-32C that its header claims.
-fn crc_holds(batch: &[u8], header: &BatchHeader) -> bool {
+pub fn crc_holds(batch: &[u8], header: &BatchHeader) -> bool {
     crc32c::crc32c(&batch[ATTRIBUTES_AT..]) == header.crc
 }
 
