@@ -322,4 +322,57 @@ mod tests {
         }
         assert!(reopened.get(&key(20)).await.is_none());
     }
+
+    /// Flips a bit in every kibibyte of what was written.
+    fn damage(dir: &Path) -> usize {
+        let mut flipped = 0;
+        for file in std::fs::read_dir(dir).unwrap() {
+            let path = file.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            for kib in bytes.chunks_mut(1024).filter(|kib| kib.iter().any(|byte| *byte != 0)) {
+                kib[500] ^= 1;
+                flipped += 1;
+            }
+            std::fs::write(&path, bytes).unwrap();
+        }
+        flipped
+    }
+
+    #[tokio::test]
+    async fn a_damaged_disk_gives_no_wrong_byte_after_a_restart_or_before() {
+        for restart in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            // So little memory that pages have to come from the disk.
+            let open = || PageCache::open(1 << 20, Some((dir.path(), 256 << 20)));
+            let mut cache = open().await.unwrap();
+            for index in 0..200 {
+                cache.insert(key(index), page(index as u8));
+            }
+            if restart {
+                cache.close().await.unwrap();
+                drop(cache);
+                assert!(damage(dir.path()) > 200);
+                cache = open().await.unwrap();
+            } else {
+                // Written behind our back, by and by.
+                while cache.get(&key(0)).await.is_none() {
+                    tokio::task::yield_now().await;
+                }
+                assert!(damage(dir.path()) > 0);
+            }
+            let mut there = 0;
+            for index in 0..200 {
+                if let Some(found) = cache.get(&key(index)).await {
+                    assert_eq!(found.bytes, page(index as u8).bytes, "page {index}, restart: {restart}");
+                    there += 1;
+                }
+            }
+            assert!(
+                there < 200,
+                "some pages are damaged and gone, {there} are there, restart: {restart}"
+            );
+            cache.insert(key(0), page(0));
+            assert!(cache.get(&key(0)).await.is_some(), "the cache goes on");
+        }
+    }
 }
