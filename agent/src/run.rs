@@ -77,17 +77,23 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
     );
     limits.drain = times.drain;
     let mut server = Box::pin(serve(deps.incoming, broker, limits, stop_serving.clone()));
-    tokio::select! {
+    // Without a connection it may end in the same moment in which it is told to.
+    let served = tokio::select! {
         biased;
-        () = &mut server => {}
-        () = shutdown.cancelled() => {}
-        () = writing.shutdown().cancelled() => {}
-        () = background.shutdown().cancelled() => {}
-    }
+        () = &mut server => true,
+        () = shutdown.cancelled() => false,
+        () = writing.shutdown().cancelled() => false,
+        () = background.shutdown().cancelled() => false,
+    };
     serving.unmet("stopping");
     stop_serving.cancel();
     // At once: what is in flight is answered by what the writer does now.
-    let (_, written) = tokio::join!(server, writing.stop(times.drain));
+    let drained = async {
+        if !served {
+            server.await;
+        }
+    };
+    let ((), written) = tokio::join!(drained, writing.stop(times.drain));
     let ended = background.stop(times.background).await;
     if tokio::time::timeout(times.close, deps.metastore.close()).await.is_err() {
         warn!("statements under way are left behind");
