@@ -8,7 +8,7 @@ use futures::stream;
 use metastore::{MetastoreError, PlannedPartition, WantedRange};
 use metrics::counter;
 use storage::StorageError;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use types::{ByteRange, Offset, PartitionIndex, TopicNumber};
@@ -23,6 +23,8 @@ use crate::metrics::CACHE_DAMAGED;
 
 /// Ranges of one fetch read at once.
 const READS_MAX: usize = 16;
+/// Rest of a reader who was woken and found nothing new.
+const WOKEN_IN_VAIN_WAIT: Duration = Duration::from_millis(50);
 
 /// One partition of a fetch.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +103,7 @@ impl Fetcher {
     ) -> Result<Vec<ServedPartition>, MetastoreError> {
         let deadline = Instant::now() + limits.wait_max;
         let ranges: Vec<WantedRange> = wanted.iter().map(|partition| wanted_range(partition, limits)).collect();
+        let mut known = None;
         loop {
             let planned = self.planner.plan(&ranges).await?;
             if Instant::now() >= deadline || is_enough(&planned, wanted, limits) {
@@ -111,12 +114,18 @@ impl Fetcher {
                 .zip(&planned)
                 .filter_map(|(wanted, planned)| Some(((wanted.topic, wanted.partition), planned.as_ref()?.end)))
                 .collect();
+            if known.as_ref() == Some(&ends) {
+                // The watch knows of a commit that the planner, who answers from memory, does not: to ask again at once
+                // would keep the processor busy until Postgres is back.
+                sleep_until(deadline.min(Instant::now() + WOKEN_IN_VAIN_WAIT)).await;
+            }
             let moved = self.stopping.run_until_cancelled(self.ends.beyond(&ends));
             // Out of time: answer with what there is.
             let _ = timeout_at(deadline, moved).await;
             if self.stopping.is_cancelled() {
                 return Ok(self.read_all(wanted, planned, limits).await);
             }
+            known = Some(ends);
         }
     }
 
