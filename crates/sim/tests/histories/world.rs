@@ -11,10 +11,10 @@ use agent::produce::buffer::{Entry, SealRules};
 use agent::produce::commit_watcher::CommitWatcher;
 use agent::produce::leave::Streams;
 use agent::produce::object::tombstone;
-use agent::produce::writer::{WriterDeps, WriterHandle, start};
+use agent::produce::writer::{WriterDeps, WriterHandle, WriterStop, start};
 use bytes::{Bytes, BytesMut};
 use commit::BatchOutcome;
-use daemon::Tasks;
+use daemon::{Readiness, Tasks};
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record, RecordBatchDecoder,
@@ -120,6 +120,8 @@ impl World {
                 committer: committer.clone(),
                 node: NodeId(0),
                 announce,
+                condition: Readiness::new().condition("stream"),
+                stuck: watch::Sender::new(false),
                 clock: Arc::new(self.clock),
                 entropy: Arc::clone(&self.entropy),
             },
@@ -142,6 +144,10 @@ impl World {
                 signal: CommitSignal::default(),
                 entropy: Arc::clone(&self.entropy),
                 tasks: tasks.clone(),
+            },
+            stop: WriterStop {
+                settle: PATIENCE,
+                end_stream: PATIENCE,
             },
             push: None,
             tasks: tasks.clone(),
