@@ -3,6 +3,9 @@
 AGENTS ?= 1
 ARGS ?=
 BROKERS ?= localhost:9092
+# `make sim` without FROM takes fresh seeds.
+SEEDS ?= 200
+MINUTES ?= 10
 # `make up PROFILE=dev` builds faster and runs slower.
 PROFILE ?= release
 CARGO ?= cargo
@@ -12,7 +15,7 @@ binaries := $(target_dir)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 deployables := -p agent -p materializer-fn -p cache-sidecar
 
 .DEFAULT_GOAL := help
-.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle deps clean-data
+.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos audit deps clean-data
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,13 +59,28 @@ deny: ## Licences, bans and sources of dependencies, with cargo-deny if it is th
 
 shellcheck: ## Lint shell scripts, with shellcheck if it is there
 	@if command -v shellcheck >/dev/null 2>&1; then \
-		shellcheck .ci/run crates/dev-stack/*.sh; \
+		shellcheck .ci/run crates/dev-stack/*.sh crates/sim/mutants/*.sh; \
 	else \
 		echo "skipped: shellcheck is not installed"; \
 	fi
 
 oracle: ## Check a running system: make oracle [BROKERS=host:port] [ARGS="--records 1000"]
 	$(CARGO) run --release -p oracle -- --brokers $(BROKERS) $(ARGS)
+
+# Debug binaries, with their assertions: what they cost is less than the wait for an optimizer.
+sim: ## Clusters in virtual time with every fault, judged: make sim [SEEDS=2000] [FROM=1] or [SEED=7]
+	$(CARGO) build --workspace --bins
+	@$(target_dir)/debug/yaks-sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FROM),--from $(FROM))) $(ARGS)
+
+mutants: ## Does the simulator find each invariant broken on purpose? (an hour; `.ci/run` checks that the patches apply)
+	@crates/sim/mutants/check.sh
+
+chaos: deps ## The real programs under faults and load, judged: make chaos [MINUTES=10] [SEED=7]
+	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack -p chaos
+	@$(binaries)/yaks-chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+audit: ## Check the index of a live deployment against its bucket; the settings are the agent's: make audit [ARGS="--help"]
+	$(CARGO) run --profile $(PROFILE) -p oracle -- audit $(ARGS)
 
 deps: # Install what is missing, with apt
 	@crates/dev-stack/install.sh
