@@ -7,6 +7,8 @@ mod commit_path;
 mod events;
 mod kafka;
 mod kills;
+mod outages;
 mod protocol;
 mod running;
 mod sound;
+mod stops;

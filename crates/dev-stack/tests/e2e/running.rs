@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use dev_stack::Switch;
 use dev_stack::config::StackConfig;
 use dev_stack::events::EventFaults;
 use dev_stack::stack::Stack;
@@ -124,9 +125,19 @@ impl Running {
         }
     }
 
-    /// SIGTERM, and the wait for an orderly end.
-    pub(crate) fn stop_agent(&self, n: usize) {
-        self.runtime.block_on(self.stack().stop_agent(n)).unwrap();
+    /// SIGTERM, and the wait for an orderly end; how it ended.
+    pub(crate) fn stop_agent(&self, n: usize) -> String {
+        self.runtime.block_on(self.stack().stop_agent(n)).unwrap()
+    }
+
+    /// Turns a switch of Postgres.
+    pub(crate) fn switch_postgres(&self, switch: Switch) {
+        self.runtime.block_on(self.stack().switch_postgres(switch)).unwrap();
+    }
+
+    /// Turns a switch of the sidecar of agent `n`.
+    pub(crate) fn switch_sidecar(&self, n: usize, switch: Switch) {
+        self.runtime.block_on(self.stack().switch_sidecar(n, switch)).unwrap();
     }
 
     /// SIGKILL.
