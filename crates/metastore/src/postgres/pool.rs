@@ -11,6 +11,10 @@ use crate::{Lifecycle, MetastoreError, PostgresConfig, SslMode};
 /// How long a caller waits for a free connection before it is told "unavailable".
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection that was idle for longer is asked whether it still lives before it is used. So a Postgres that was
+/// started again costs no caller a failed statement, although every connection of the pool has died.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
 /// A frozen or lost client may not hold partition locks (docs/ARCHITECTURE.md); the same values are set on the roles of a deployment.
 const TIMEOUTS: [(&str, &str); 3] = [
     ("idle_in_transaction_session_timeout", "5s"),
@@ -33,11 +37,19 @@ impl Postgres {
     fn with_options(options: PgConnectOptions, pool_size: u32) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(pool_size)
-            .acquire_timeout(ACQUIRE_TIMEOUT);
-        // A connection that slept too long is found dead by the statement that uses it; asking first would add a
-        // round trip to every statement.
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // Asking each time would add a round trip to every statement of a busy process.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for >= TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            });
         Self {
-            pool: pool.test_before_acquire(false).connect_lazy_with(options),
+            pool: pool.connect_lazy_with(options),
         }
     }
 
