@@ -1,13 +1,19 @@
 //! Opens streams, and leaves them through their rows: first a lost stream is committed to its end, tombstone included,
 //! then the row says which of our slots are part of the log, and only then the next stream is opened
-//! (docs/ARCHITECTURE.md). Without Postgres all of this waits. So it does where a slot holds something that cannot be read:
-//! whether that is an end is not for one agent to say. Then the agent is not ready, and its producers are told.
+//! (docs/ARCHITECTURE.md). Without Postgres all of this waits.
+//!
+//! A slot may hold something that is no object of its stream: a file that somebody mislaid. No build will ever commit it or
+//! what lies behind it, so once all before it is committed the stream is over for us, as with a tombstone; its row has no
+//! end, and stays for the sweep to report. An object of a newer version is different: a newer function may commit it, and
+//! then what we put behind it. So that is waited for; meanwhile the agent is not ready, and its producers are told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Condition;
 use metastore::{CommitError, Committer, Metastore, SlotReadError, StreamProgress};
+use object_format::FormatError;
+use storage::StorageErrorKind;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -16,6 +22,8 @@ use types::{Clock, Entropy, NodeId, Slot, SlotSeq, StreamId};
 
 /// Wait between two tries while Postgres or S3 does not answer.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
+/// So often something strange has to be read before it is believed: not a moment's fault of the network.
+const STRANGE_READS: u32 = 3;
 /// More than an agent ever has in flight.
 const SLOTS_MAX: i64 = 1_000_000;
 
@@ -40,12 +48,22 @@ pub struct Streams {
     pub entropy: Arc<dyn Entropy>,
 }
 
+/// What one look at a lost stream brought.
+enum Settled {
+    /// The row says what became of the slot.
+    Told(StreamProgress),
+    /// Something is still missing.
+    NotYet,
+    /// All before the slot is committed, and what lies in it cannot be read.
+    Unreadable(StreamProgress, SlotReadError),
+}
+
 /// What became of a stream in which a slot was lost.
 #[derive(Debug)]
 pub struct Left {
     /// Its row, with the outcomes of all slots asked for.
     pub progress: StreamProgress,
-    /// The stream that follows; `None`: it has not ended and goes on.
+    /// The stream that follows; `None`: this one goes on.
     pub next: Option<StreamId>,
 }
 
@@ -63,22 +81,30 @@ impl Streams {
         stream
     }
 
-    /// Waits until the fate of slot `lost` of `stream` stands in its row, and opens the next stream if this one has
-    /// ended. The outcomes are those from slot `from` on.
+    /// Waits until the fate of slot `lost` of `stream` stands in its row, and opens the next stream if this one is
+    /// over. The outcomes are those from slot `from` on.
     pub async fn leave(&self, stream: StreamId, from: SlotSeq, lost: SlotSeq) -> Left {
-        let progress = loop {
+        let mut strange_reads = 0;
+        let (progress, over) = loop {
             match self.try_settle(stream, from, lost).await {
-                Ok(Some(progress)) => break progress,
-                Ok(None) => {}
-                Err(CommitError::Slot(error)) if !error.is_retriable() => self.report_stuck(stream, &error),
+                Ok(Settled::Told(progress)) => {
+                    let over = progress.end_seq.is_some();
+                    break (progress, over);
+                }
+                Ok(Settled::NotYet) => {}
+                Ok(Settled::Unreadable(progress, error)) if is_no_object(&error) => {
+                    strange_reads += 1;
+                    if strange_reads == STRANGE_READS {
+                        error!(stream.id = %stream, %error, "no object of ours lies in a slot of ours, the stream is left");
+                        break (progress, true);
+                    }
+                }
+                Ok(Settled::Unreadable(_, error)) => self.report_stuck(stream, &error),
                 Err(error) => warn!(stream.id = %stream, %error, "a lost stream is not settled yet"),
             }
             sleep(self.entropy.jitter(RETRY_WAIT)).await;
         };
-        let next = match progress.end_seq {
-            Some(_) => Some(self.open().await),
-            None => None,
-        };
+        let next = if over { Some(self.open().await) } else { None };
         self.condition.met();
         self.stuck.send_replace(false);
         Left { progress, next }
@@ -86,36 +112,48 @@ impl Streams {
 
     fn report_stuck(&self, stream: StreamId, why: &SlotReadError) {
         if !self.stuck.send_replace(true) {
-            error!(stream.id = %stream, error = %why, "a slot of ours cannot be read, nothing is taken in until its stream has an end");
+            error!(
+                stream.id = %stream,
+                error = %why,
+                "a slot of ours cannot be read, nothing is taken in until its stream has an end"
+            );
             self.condition.unmet(format!("stream {stream}: {why}"));
         }
     }
 
-    async fn try_settle(
-        &self,
-        stream: StreamId,
-        from: SlotSeq,
-        lost: SlotSeq,
-    ) -> Result<Option<StreamProgress>, CommitError> {
+    async fn try_settle(&self, stream: StreamId, from: SlotSeq, lost: SlotSeq) -> Result<Settled, CommitError> {
         loop {
             let Some(progress) = self.metastore.stream_progress(stream, from, SLOTS_MAX).await? else {
-                return Ok(None);
+                return Ok(Settled::NotYet);
             };
             if progress.end_seq.is_some() || progress.next_seq > lost {
-                return Ok(Some(progress));
+                return Ok(Settled::Told(progress));
             }
             let mut found = Vec::new();
             for seq in progress.next_seq.0..(lost.0 + 1).min(progress.next_seq.0 + MISSING_FOOTERS_MAX as u64) {
                 let seq = SlotSeq(seq);
-                match self.committer.read_footer(Slot { stream, seq }).await? {
-                    Some(footer) => found.push(footer),
-                    None => break,
+                match self.committer.read_footer(Slot { stream, seq }).await {
+                    Ok(Some(footer)) => found.push(footer),
+                    Ok(None) => break,
+                    Err(error) if error.is_retriable() => return Err(error.into()),
+                    // All before it is committed.
+                    Err(error) if found.is_empty() => return Ok(Settled::Unreadable(progress, error)),
+                    Err(_) => break,
                 }
             }
             if found.is_empty() {
-                return Ok(None);
+                return Ok(Settled::NotYet);
             }
             self.committer.commit(found).await?;
         }
+    }
+}
+
+/// Whether no build, of now or to come, takes what was read for the object of that slot.
+fn is_no_object(error: &SlotReadError) -> bool {
+    match error {
+        SlotReadError::Storage(error) => error.kind == StorageErrorKind::RangeNotSatisfiable,
+        SlotReadError::Misplaced { .. } => true,
+        SlotReadError::Unreadable { error, .. } => !matches!(error, FormatError::Newer(_)),
     }
 }

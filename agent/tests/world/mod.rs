@@ -1,6 +1,6 @@
 //! One cluster in one process: a metastore and a bucket in memory, each with a switch, and agents with clients on pipes.
 
-#![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(dead_code, unused_imports, reason = "no test file uses all of it")]
 
 mod cache;
 mod client;
