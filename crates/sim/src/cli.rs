@@ -1,8 +1,10 @@
 //! Many seeds on all cores, or one seed with its transcript.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -11,10 +13,13 @@ use sim::scribe::Pages;
 use sim::simulate;
 use types::{Entropy, SystemEntropy};
 
-use crate::report::{Report, say};
+use crate::report::{Report, repeat_with, say};
 
 /// How often the progress line is written.
 const PROGRESS: Duration = Duration::from_secs(5);
+
+/// Real time after which a run is taken for one that never ends: somewhere a task never yields, and virtual time stands still.
+const RUN_MAX: Duration = Duration::from_secs(90);
 
 /// Command line of `yaks-sim`.
 #[derive(Debug, Parser)]
@@ -36,6 +41,9 @@ pub(crate) struct Arguments {
     /// Put into the transcript everything that agents and function log.
     #[arg(long)]
     verbose: bool,
+    /// Live through every seed twice, and compare.
+    #[arg(long)]
+    twice: bool,
     /// Go on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -74,6 +82,8 @@ fn many(arguments: &Arguments) -> ExitCode {
         end: from + arguments.seeds,
         failed: AtomicBool::new(false),
         keep_going: arguments.keep_going,
+        twice: arguments.twice,
+        running: Mutex::default(),
     };
     say(&format!("seeds {from}..{}", shared.end));
     let (sender, results) = channel();
@@ -92,6 +102,7 @@ fn many(arguments: &Arguments) -> ExitCode {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            shared.check_for_hangs();
             if told.elapsed() >= PROGRESS {
                 told = Instant::now();
                 say(&report.progress(arguments.seeds, started.elapsed()));
@@ -108,6 +119,9 @@ struct Shared {
     end: u64,
     failed: AtomicBool,
     keep_going: bool,
+    twice: bool,
+    /// Seeds under way, and since when.
+    running: Mutex<BTreeMap<u64, Instant>>,
 }
 
 impl Shared {
@@ -117,7 +131,9 @@ impl Shared {
             if seed >= self.end {
                 return;
             }
-            let pages = simulate(seed, Logs::None);
+            self.running().insert(seed, Instant::now());
+            let pages = self.one(seed);
+            self.running().remove(&seed);
             if !pages.violations.is_empty() {
                 self.failed.store(true, Ordering::Relaxed);
             }
@@ -125,5 +141,37 @@ impl Shared {
                 return;
             }
         }
+    }
+    /// Ends the program when a run hangs: its thread cannot be ended.
+    #[expect(clippy::exit, reason = "a thread that never yields can only be ended with its process")]
+    fn check_for_hangs(&self) {
+        let running = self.running();
+        if let Some((seed, _)) = running.iter().find(|(_, since)| since.elapsed() > RUN_MAX) {
+            say(&format!("seed {seed} FAILED: it hangs, virtual time stands still"));
+            say(&repeat_with(*seed));
+            std::process::exit(1);
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn one(&self, seed: u64) -> Pages {
+        if !self.twice {
+            return simulate(seed, Logs::None);
+        }
+        let (mut first, second) = (simulate(seed, Logs::Debug), simulate(seed, Logs::Debug));
+        let lines = first.transcript.iter().zip(&second.transcript);
+        let same = lines.take_while(|(a, b)| a == b).count();
+        if same < first.transcript.len().max(second.transcript.len()) {
+            first.violations.push(format!(
+                "a second run of the same seed differs from line {} on: {:?} and {:?}",
+                same + 1,
+                first.transcript.get(same),
+                second.transcript.get(same)
+            ));
+        }
+        first
     }
 }

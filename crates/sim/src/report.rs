@@ -34,9 +34,7 @@ impl Report {
         if pages.violations.len() > QUOTED_MAX {
             say(&format!("  and {} more", pages.violations.len() - QUOTED_MAX));
         }
-        say(&format!(
-            "  repeat it with: make sim SEED={seed}   (cargo run -q -p sim -- --seed {seed})"
-        ));
+        say(&repeat_with(seed));
     }
 
     /// One line.
@@ -68,6 +66,11 @@ impl Report {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command that repeats the run of `seed`.
+pub(crate) fn repeat_with(seed: u64) -> String {
+    format!("  repeat it with: make sim SEED={seed}   (cargo run -q -p sim -- --seed {seed})")
 }
 
 /// Writes a line for the person at the terminal.
