@@ -143,7 +143,6 @@ impl Shared {
         }
     }
     /// Ends the program when a run hangs: its thread cannot be ended.
-    #[expect(clippy::exit, reason = "a thread that never yields can only be ended with its process")]
     fn check_for_hangs(&self) {
         let running = self.running();
         if let Some((seed, _)) = running.iter().find(|(_, since)| since.elapsed() > RUN_MAX) {

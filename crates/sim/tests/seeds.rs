@@ -5,9 +5,15 @@ use sim::simulate;
 
 /// Seeds that once found something, and what.
 const FOUND: [(u64, &str); 4] = [
-    (1007, "a fetch planned from memory span while the watch knew a later end"),
+    (
+        1007,
+        "a fetch planned from memory span while the watch knew a later end",
+    ),
     (1008, "an agent without connections panicked when it was told to stop"),
-    (21, "a slot pending behind the end that the sweep set stayed pending for ever"),
+    (
+        21,
+        "a slot pending behind the end that the sweep set stayed pending for ever",
+    ),
     (33, "waiters were woken in a random order"),
 ];
 

@@ -22,6 +22,9 @@ use crate::scribe::Scribe;
 /// A partition by name.
 pub type Partition = (Arc<str>, i32);
 
+/// The key of the record that was found at an offset.
+pub type Seen = BTreeMap<(Partition, i64), Vec<u8>>;
+
 /// What all clients of a run share.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -38,7 +41,7 @@ pub struct Clients {
     /// The oracle's ledger.
     pub ledger: Arc<Mutex<MemoryLedger>>,
     /// What was ever seen at an offset.
-    pub seen: Arc<Mutex<BTreeMap<(Partition, i64), Vec<u8>>>>,
+    pub seen: Arc<Mutex<Seen>>,
 }
 
 impl Clients {
