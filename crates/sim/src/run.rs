@@ -108,6 +108,7 @@ impl Run {
             scribe: scribe.clone(),
             ledger: Arc::new(Mutex::new(MemoryLedger::default())),
             seen: Arc::default(),
+            resent: Arc::default(),
         };
         let run = Self {
             dice: Dice::new(seed, "run"),
@@ -274,6 +275,7 @@ impl Run {
         self.services.climate.count_into(&self.scribe);
         let ledger = std::mem::take(&mut *self.clients.ledger());
         judge::clients(ledger, idempotent, &self.scribe);
+        self.clients.check_sent_once();
         Ok(())
     }
 }

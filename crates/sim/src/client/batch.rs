@@ -96,6 +96,17 @@ fn name(partition: &Partition, producer: u32, sequence: u64) -> RecordName<'_> {
     }
 }
 
+/// The key of the record `name`.
+pub fn key(name: RecordName<'_>) -> Vec<u8> {
+    let RecordName {
+        topic,
+        partition,
+        producer,
+        sequence,
+    } = name;
+    format!("{topic}/{partition}/{producer}/{sequence}").into_bytes()
+}
+
 /// The records as one RecordBatch.
 pub fn encode(records: &[(RecordName<'_>, NamedRecord)], identity: Identity, base_sequence: i32, now_ms: i64) -> Bytes {
     let numbered = |(delta, (_, record)): (i64, &(RecordName<'_>, NamedRecord))| Record {

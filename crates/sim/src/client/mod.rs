@@ -10,10 +10,10 @@ pub mod pending;
 pub mod producer;
 pub mod tail;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oracle::MemoryLedger;
+use oracle::{MemoryLedger, RecordName};
 
 use crate::network::Network;
 use crate::random::Dice;
@@ -42,6 +42,8 @@ pub struct Clients {
     pub ledger: Arc<Mutex<MemoryLedger>>,
     /// What was ever seen at an offset.
     pub seen: Arc<Mutex<Seen>>,
+    /// Keys of the records that their client sent more than once.
+    pub resent: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 }
 
 impl Clients {
@@ -67,6 +69,27 @@ impl Clients {
                 String::from_utf8_lossy(before),
                 String::from_utf8_lossy(key)
             ));
+        }
+    }
+
+    /// Notes that the record `name` was sent again: it may be there twice, unless its producer is idempotent.
+    pub fn note_resent(&self, name: RecordName<'_>) {
+        let key = batch::key(name);
+        self.resent.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+
+    /// A record that its client sent once is there once at most, whatever happened behind the agent.
+    pub fn check_sent_once(&self) {
+        let resent = self.resent.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first_copies: BTreeMap<&[u8], i64> = BTreeMap::new();
+        for ((_, offset), key) in seen.iter() {
+            let first = *first_copies.entry(key).or_insert(*offset);
+            if first != *offset && !resent.contains(key) {
+                let name = String::from_utf8_lossy(key);
+                self.scribe
+                    .violation(format_args!("{name} was sent once and lies at {first} and {offset}"));
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use types::{Clock, limits::PRODUCER_BATCHES_REMEMBERED};
 
 use super::ask::{read_your_write, rest};
-use super::batch::{Identity, Recipe, Sent, encode};
+use super::batch::{Identity, Recipe, Sent, encode, key};
 use super::broker::{PATIENCE, topic_name};
 use super::connection::{Answer, Connection};
 use super::errors::{Reaction, reaction};
@@ -247,6 +247,7 @@ impl Producer {
             self.pending.began(batch);
             if batch.tries > 1 {
                 self.clients.scribe.count("batches sent again");
+                batch.names().for_each(|name| self.clients.note_resent(name));
             }
         }
         let request = self.request(&batches);
@@ -388,9 +389,9 @@ impl Producer {
             && self.dice.chance(120)
         {
             let name = batch.names().next().expect("a batch has a record");
-            let key = format!("{}/{}/{}/{}", name.topic, name.partition, name.producer, name.sequence);
+            let key = key(name);
             let (clients, dice, partition) = (self.clients.clone(), self.dice.fork(), batch.partition.clone());
-            tokio::spawn(read_your_write(clients, dice, partition, offset, key.into_bytes()));
+            tokio::spawn(read_your_write(clients, dice, partition, offset, key));
         }
     }
 
