@@ -14,7 +14,7 @@ use agent::produce::ack::{AckLevel, BatchAck, PendingAck};
 use agent::produce::buffer::{Entry, SealRules};
 use agent::produce::commit_watcher::CommitWatcher;
 use agent::produce::leave::Streams;
-use agent::produce::object::tombstone;
+use agent::produce::object::{seal, tombstone};
 use agent::produce::writer::{WriterDeps, WriterHandle, WriterStop, start};
 use bytes::Bytes;
 use commit::BatchOutcome;
@@ -247,6 +247,33 @@ async fn batches_that_lost_their_slot_commit_once_and_in_order_on_a_new_stream()
         Some(SlotSeq(1)),
         "the stream that was left has its end in its row"
     );
+}
+
+#[tokio::test]
+async fn what_lost_its_slot_to_somebody_elses_data_is_never_acked_for_them() {
+    let world = World::start(CommitPath::Inline, None).await;
+    let bytes = batch("strangers");
+    let mut entries = [Entry {
+        topic: world.topic.id,
+        topic_name: world.topic.name.clone(),
+        partition: PartitionIndex(0),
+        header: BatchHeader::read(&bytes).unwrap(),
+        bytes,
+        ack: PendingAck::new(AckLevel::Durable).0,
+        permit: None,
+    }];
+    let slot = Slot {
+        stream: world.stream(),
+        seq: SlotSeq(0),
+    };
+    let cluster = world.agent.broker.cluster.cluster_id();
+    let theirs = seal(&mut entries, cluster, slot, ContentId(Uuid::new_v4()));
+    world.store.put_if_absent(&slot_key(slot), theirs.bytes).await.unwrap();
+
+    let one = world.append("one", AckLevel::Committed).await;
+    let told = tokio::time::timeout(PATIENCE, one).await.expect("told in time");
+    assert!(told.is_err(), "told to send it again: {told:?}");
+    assert_eq!(heard(world.append("two", AckLevel::Committed).await).await, appended(1));
 }
 
 #[tokio::test]

@@ -15,8 +15,10 @@ use crate::produce::buffer::Entry;
 pub enum SlotDecision {
     /// Our object is there.
     Ours,
-    /// Something else is there.
+    /// Something else is there, which may end the stream.
     Lost,
+    /// Data are there that are not ours, as from a copy of this process: they are part of the stream, ours are not.
+    Strangers,
 }
 
 #[derive(Debug)]
@@ -26,6 +28,13 @@ struct SlotInFlight {
     /// Nobody waits for its batches any more, and they will not be sent again.
     given_up: bool,
     decision: Option<SlotDecision>,
+}
+
+impl SlotInFlight {
+    fn give_up(&mut self) {
+        self.entries.clear();
+        self.given_up = true;
+    }
 }
 
 /// A stream and its slots that are not committed yet.
@@ -97,7 +106,7 @@ impl OpenStream {
     pub fn first_lost(&self) -> Option<SlotSeq> {
         self.slots
             .iter()
-            .find(|(_, slot)| slot.decision == Some(SlotDecision::Lost))
+            .find(|(_, slot)| matches!(slot.decision, Some(SlotDecision::Lost | SlotDecision::Strangers)))
             .map(|(seq, _)| *seq)
     }
 
@@ -158,8 +167,19 @@ impl OpenStream {
         let Some(lost) = self.first_lost() else { return };
         for slot in self.slots.range_mut(lost..).map(|(_, slot)| slot) {
             self.batches -= slot.entries.len();
-            slot.entries.clear();
-            slot.given_up = true;
+            slot.give_up();
+        }
+    }
+
+    /// Drops the batches of slots that hold a stranger's data: what was decided about those is not about ours.
+    pub fn give_up_strangers(&mut self) {
+        for slot in self
+            .slots
+            .values_mut()
+            .filter(|slot| slot.decision == Some(SlotDecision::Strangers))
+        {
+            self.batches -= slot.entries.len();
+            slot.give_up();
         }
     }
 

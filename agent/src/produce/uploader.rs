@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use metastore::{SlotReadError, read_slot_footer};
 use metrics::counter;
-use object_format::slot_key;
+use object_format::{Kind, slot_key};
 use storage::{ObjectStore, PutOutcome, StorageError};
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
@@ -104,6 +104,9 @@ async fn try_put(
     {
         PutOutcome::Created => Ok(ours(footer.content == content)),
         PutOutcome::AlreadyExists => match read_slot_footer(store, footer.cluster, footer.slot).await {
+            Ok(Some(there)) if there.footer.content != content && there.footer.kind == Kind::Data => {
+                Ok(Some(SlotDecision::Strangers))
+            }
             Ok(Some(there)) => Ok(ours(there.footer.content == content)),
             // Taken, and gone since: it was committed and merged. The stream's row knows whose it was.
             Ok(None) => Ok(ours(false)),
@@ -193,16 +196,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_slot_with_somebody_elses_object_is_lost() {
-        for there in [
-            tombstone(ClusterId(Uuid::nil()), object(1).footer.slot(), ContentId(Uuid::nil())),
-            object(2),
-        ] {
+        let tombstone = tombstone(ClusterId(Uuid::nil()), object(1).footer.slot(), ContentId(Uuid::nil()));
+        for (there, decision) in [(tombstone, SlotDecision::Lost), (object(2), SlotDecision::Strangers)] {
             let store = MemoryStore::new();
             store
                 .put_if_absent(&slot_key(there.footer.slot()), there.bytes)
                 .await
                 .unwrap();
-            assert_eq!(decided(&store).await, SlotDecision::Lost);
+            assert_eq!(decided(&store).await, decision);
         }
         let store = MemoryStore::new();
         store

@@ -285,6 +285,7 @@ impl Writer {
 
     fn on_left(&mut self, Left { progress, next }: Left) {
         self.leaving = None;
+        self.stream.give_up_strangers();
         let mut durable = Vec::new();
         for (seq, outcomes) in &progress.outcomes {
             // A slot below the end is part of the log, and it is ours: a stranger's object would have ended the stream.
