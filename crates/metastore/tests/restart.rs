@@ -1,7 +1,5 @@
 //! A Postgres that is started again.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
-
 use std::time::Duration;
 
 use futures::future::join_all;
