@@ -1,4 +1,4 @@
-//! Runs of fixed seeds: the same every time, and nothing wrong in any of them.
+//! Runs of fixed seeds: nothing is wrong in any of them.
 
 use sim::logs::Logs;
 use sim::simulate;
@@ -16,18 +16,6 @@ const FOUND: [(u64, &str); 4] = [
     ),
     (33, "waiters were woken in a random order"),
 ];
-
-#[test]
-fn the_same_seed_gives_the_same_run() {
-    for (seed, _) in FOUND {
-        let (first, second) = (simulate(seed, Logs::Debug), simulate(seed, Logs::Debug));
-        for (number, (a, b)) in first.transcript.iter().zip(&second.transcript).enumerate() {
-            assert_eq!(a, b, "seed {seed}, line {number}");
-        }
-        assert_eq!(first.transcript.len(), second.transcript.len(), "seed {seed}");
-        assert_eq!(first.counts, second.counts, "seed {seed}");
-    }
-}
 
 #[test]
 fn another_seed_gives_another_run() {
