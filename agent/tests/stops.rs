@@ -119,8 +119,14 @@ async fn without_s3_a_stop_tells_who_waits_to_retry() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop(&mut agent).await
     };
-    let (told, _) = tokio::join!(producing, stopping);
+    // Back when the data have just been given up: an end put now would stand behind a slot that is free.
+    let returning = async {
+        tokio::time::sleep(Duration::from_secs(1) + DEADLINE * 60 / 100 + Duration::from_millis(200)).await;
+        world.s3_away(false);
+    };
+    let (told, _, ()) = tokio::join!(producing, stopping, returning);
     assert_eq!(told, (ResponseError::NotLeaderOrFollower.code(), -1));
+    assert_eq!(kinds(&world).await, []);
     let tables = world.tables.tables();
     assert!(tables.agents.is_empty(), "the lease is gone");
     assert!(
