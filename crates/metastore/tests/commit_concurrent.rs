@@ -92,3 +92,37 @@ async fn committers_that_race_give_each_record_one_offset_and_never_deadlock() {
             .unwrap();
     assert_eq!(deadlocks, 0);
 }
+
+/// Each committer has a stream of its own, so that partitions alone are what they wait for; the transaction is called
+/// past the committer, which would try a deadlock again and say nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn committers_of_different_streams_wait_for_their_partitions_in_one_order() {
+    const COMMITTERS: usize = 6;
+    const SLOTS: u64 = 12;
+    const PARTITIONS: i32 = 20;
+    let cluster = Cluster::new().await;
+    let topic = cluster.topic("t", PARTITIONS).await;
+    let mut random = StdRng::seed_from_u64(2);
+    let mut racers = Vec::new();
+    for _ in 0..COMMITTERS {
+        let stream = cluster.stream().await;
+        let footers: Vec<SlotFooter> = (0..SLOTS)
+            .map(|seq| {
+                let mut batches: Vec<TestBatch> = (0..PARTITIONS).map(|p| batch(&topic, p, 1)).collect();
+                batches.shuffle(&mut random);
+                cluster.footer(slot(stream, seq), &batches)
+            })
+            .collect();
+        let metastore = cluster.metastore.clone();
+        racers.push(tokio::spawn(async move {
+            for footer in footers {
+                metastore.commit_transaction(&[footer], 0).await.expect("no deadlock");
+            }
+        }));
+    }
+    join_all(racers).await.into_iter().for_each(|raced| raced.unwrap());
+    for partition in 0..PARTITIONS {
+        let end = cluster.plan(&topic, partition).await.end;
+        assert_eq!(end, Offset(COMMITTERS as i64 * SLOTS as i64));
+    }
+}
