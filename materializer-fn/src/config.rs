@@ -5,6 +5,8 @@ use metastore::PostgresConfig;
 use storage::S3Config;
 use telemetry::TelemetryConfig;
 
+use crate::Graces;
+
 const DB_POOL_SIZE_HELP: &str = "Most connections of one process, each costs Postgres some 10 MB; more than 2 count as 2: \
                                  a thousand concurrent invocations have a thousand pools";
 
@@ -36,6 +38,16 @@ pub struct Config {
         value_parser = clap::value_parser!(i64).range(5_001..=86_400_000)
     )]
     pub sweep_grace_ms: i64,
+    /// How long, in ms, an object that lies past its stream's end is kept before the sweep deletes it: it is nobody's and
+    /// never becomes anything else, but people may want to look at it. Longer costs what S3 takes for storing it.
+    #[arg(
+        long = "orphan-grace-ms",
+        env = "YAKS_ORPHAN_GRACE_MS",
+        value_name = "YAKS_ORPHAN_GRACE_MS",
+        default_value_t = 86_400_000,
+        value_parser = clap::value_parser!(i64).range(1_000..=2_592_000_000)
+    )]
+    pub orphan_grace_ms: i64,
 }
 
 impl Config {
@@ -43,6 +55,14 @@ impl Config {
     pub fn from_env() -> Self {
         let matches = command().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// What the sweep waits for.
+    pub fn graces(&self) -> Graces {
+        Graces {
+            stream_ms: self.sweep_grace_ms,
+            orphan_ms: self.orphan_grace_ms,
+        }
     }
 }
 

@@ -11,6 +11,15 @@ use types::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::Config;
 use crate::limits::{DB_POOL_SIZE_MAX, S3_TIMEOUTS};
 
+/// How long the sweep waits before it does what cannot be undone, in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Graces {
+    /// How long a dead stream must stand still before it is ended.
+    pub stream_ms: i64,
+    /// How long an orphan is kept after it was found.
+    pub orphan_ms: i64,
+}
+
 /// Connections and settings that every invocation of this process shares.
 #[derive(Debug)]
 pub struct Context {
@@ -18,8 +27,8 @@ pub struct Context {
     pub metastore: Metastore,
     /// S3.
     pub store: Arc<dyn ObjectStore>,
-    /// How long a dead stream must stand still before the sweep ends it.
-    pub sweep_grace_ms: i64,
+    /// What the sweep waits for.
+    pub graces: Graces,
     /// The time; read for the deadline that Lambda gives.
     pub clock: Arc<dyn Clock>,
     /// Where the content ids of tombstones come from.
@@ -32,15 +41,15 @@ impl Context {
     pub async fn start(config: &Config) -> Result<Self, S3ConfigError> {
         let metastore = postgres(&config.postgres);
         let store = s3(&config.s3).await?;
-        Ok(Self::new(metastore, store, config.sweep_grace_ms))
+        Ok(Self::new(metastore, store, config.graces()))
     }
 
     /// A context of clients made elsewhere, with the machine's time and randomness.
-    pub fn new(metastore: Metastore, store: Arc<dyn ObjectStore>, sweep_grace_ms: i64) -> Self {
+    pub fn new(metastore: Metastore, store: Arc<dyn ObjectStore>, graces: Graces) -> Self {
         Self {
             metastore,
             store,
-            sweep_grace_ms,
+            graces,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             committer: OnceCell::new(),

@@ -14,7 +14,8 @@ mod invoke;
 pub mod limits;
 pub mod materialize;
 mod metrics;
+mod orphans;
 pub mod sweep;
 
 pub use config::Config;
-pub use context::Context;
+pub use context::{Context, Graces};

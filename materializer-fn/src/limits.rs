@@ -17,6 +17,12 @@ pub const FOOTERS_AT_ONCE_MAX: usize = 16;
 /// Streams that one sweep looks at; the next ones have their turn in the next pass.
 pub const SWEEP_STREAMS_MAX: i64 = 256;
 
+/// Orphans that one sweep deletes; the next ones have their turn in the next pass.
+pub const ORPHANS_PER_SWEEP_MAX: i64 = 256;
+
+/// Ended streams that one sweep searches for orphans: one LIST each, and every stream is searched once.
+pub const SEARCHES_PER_SWEEP_MAX: i64 = 32;
+
 /// Time kept back from the invocation's deadline, to say what was not done.
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 

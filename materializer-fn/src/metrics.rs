@@ -15,6 +15,11 @@ pub(crate) fn count_bad_event() {
     counter!("yaks_materializer_bad_events_total").increment(1);
 }
 
+/// Counts an orphan whose object the sweep deleted.
+pub(crate) fn count_deleted_orphan() {
+    counter!("yaks_orphans_deleted_total").increment(1);
+}
+
 /// Counts a dead stream that a sweep looked at.
 pub(crate) fn count_swept(result: &'static str) {
     counter!("yaks_sweep_streams_total", "result" => result).increment(1);

@@ -3,7 +3,7 @@
 //! Every pass commits the slots of a dead stream that follow its gate without a hole. Where an earlier pass, a grace
 //! period ago, saw the gate where it still stands, the first free slot gets a tombstone: S3 first, under the same condition
 //! as every PUT of a slot, then the row. So a sleeper that wakes up in between either wins that slot, and the stream goes on,
-//! or meets the tombstone. Live streams are left alone, and nothing is ever LISTed.
+//! or meets the tombstone. Live streams are left alone. Then it deals with orphans (`orphans.rs`).
 
 use commit::SlotFooter;
 use futures::FutureExt;
@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use types::{ClusterId, ContentId, Slot, SlotSeq};
 
 use crate::limits::{FOOTERS_AT_ONCE_MAX, STREAMS_AT_ONCE_MAX, SWEEP_STREAMS_MAX};
+use crate::orphans::{self, Cleared};
 use crate::{Context, metrics};
 
 /// What a sweep did.
@@ -31,6 +32,10 @@ pub struct SweepSummary {
     pub ended: usize,
     /// Streams that it could not deal with; the next pass tries again.
     pub failed: usize,
+    /// Orphans it found: slots past their stream's end.
+    pub orphans_found: u64,
+    /// Orphans whose objects it deleted.
+    pub orphans_deleted: u64,
 }
 
 /// Why a stream could not be swept.
@@ -62,7 +67,7 @@ pub async fn run(context: &Context, deadline: Instant) -> Result<SweepSummary, M
     let committer = context.committer().await?;
     let dead = context
         .metastore
-        .dead_streams(context.sweep_grace_ms, SWEEP_STREAMS_MAX);
+        .dead_streams(context.graces.stream_ms, SWEEP_STREAMS_MAX);
     let dead = dead.await?;
     let mut summary = SweepSummary {
         streams: dead.len(),
@@ -76,13 +81,18 @@ pub async fn run(context: &Context, deadline: Instant) -> Result<SweepSummary, M
     while let Some((stream, result)) = done.next().await {
         note(stream, result, &mut summary);
     }
-    if summary.streams > 0 {
+    let cleared = orphans::clear(context, committer, deadline).await;
+    summary.orphans_found = cleared.found;
+    summary.orphans_deleted = cleared.deleted;
+    if summary.streams > 0 || cleared != Cleared::default() {
         info!(
             streams = summary.streams,
             slots = summary.committed_slots,
             ended = summary.ended,
             failed = summary.failed,
-            "swept dead streams"
+            orphans.found = cleared.found,
+            orphans.deleted = cleared.deleted,
+            "swept"
         );
     }
     Ok(summary)

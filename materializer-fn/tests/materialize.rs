@@ -17,8 +17,8 @@ use private_postgres::free_port;
 use serde_json::{Value, json};
 use storage::ObjectStore;
 use support::{
-    Cluster, FaultyStore, Function, TestBatch, batch, counts, event_bridge_event, failures, invoke_within, keys,
-    records_of, s3_event, seal, slot, sqs_event, sqs_event_of,
+    Cluster, FaultyStore, Function, GRACES, TestBatch, batch, counts, event_bridge_event, failures, invoke_within,
+    keys, records_of, s3_event, seal, slot, sqs_event, sqs_event_of,
 };
 use types::{ClusterId, ObjectKey, Offset, Slot, StreamId};
 use uuid::Uuid;
@@ -228,7 +228,7 @@ async fn without_postgres_slots_come_back_and_strangers_do_not() {
         port: free_port().unwrap(),
         ..cluster.postgres().clone()
     });
-    let context = Context::new(nobody, cluster.store.clone(), 0);
+    let context = Context::new(nobody, cluster.store.clone(), GRACES);
     let key = slot_key(slot(StreamId(Uuid::now_v7()), 0));
     let event = sqs_event_of([key.clone(), ObjectKey::new("data/x")]);
     let limit = Duration::from_millis(300);

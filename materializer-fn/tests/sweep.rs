@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use materializer_fn::Context;
+use materializer_fn::{Context, Graces};
 use metastore::NewAgent;
 use object_format::{Kind, slot_key};
 use serde_json::{Value, json};
@@ -24,7 +24,10 @@ impl Function {
 }
 
 fn summary(streams: usize, committed_slots: u64, ended: usize, failed: usize) -> Value {
-    json!({"streams": streams, "committed_slots": committed_slots, "ended": ended, "failed": failed})
+    json!({
+        "streams": streams, "committed_slots": committed_slots, "ended": ended, "failed": failed,
+        "orphans_found": 0, "orphans_deleted": 0,
+    })
 }
 
 #[tokio::test]
@@ -110,7 +113,11 @@ async fn the_stream_of_a_live_lease_is_left_alone_until_the_lease_is_gone() {
 async fn a_young_stream_is_left_alone() {
     let function = Function::new().await;
     function.stream().await;
-    let patient = Context::new(function.metastore.clone(), function.store.clone(), 60_000);
+    let graces = Graces {
+        stream_ms: 60_000,
+        orphan_ms: 60_000,
+    };
+    let patient = Context::new(function.metastore.clone(), function.store.clone(), graces);
     let answer = invoke_within(&patient, json!({"yaks": "sweep/1"}), Duration::from_secs(10)).await;
     assert_eq!(answer.unwrap(), summary(0, 0, 0, 0));
 }

@@ -8,7 +8,7 @@ use agent::produce::invoke::CommitFunction;
 use anyhow::{anyhow, bail};
 use async_trait::async_trait;
 use commit::invoke::{CommitRequest, CommitResponse};
-use materializer_fn::{Context, handler};
+use materializer_fn::{Context, Graces, handler};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -32,7 +32,7 @@ const INVOKE_PATIENCE: Duration = Duration::from_secs(12);
 #[derive(Debug)]
 pub struct Function {
     services: Arc<Services>,
-    sweep_grace_ms: i64,
+    graces: Graces,
     crash_permille: Watched<u64>,
     down: Watched<bool>,
     permits: Semaphore,
@@ -57,17 +57,11 @@ enum Mishap {
 
 impl Function {
     /// No instance is warm yet.
-    pub fn new(
-        services: Arc<Services>,
-        instances: usize,
-        sweep_grace_ms: i64,
-        crash_permille: u64,
-        dice: Dice,
-    ) -> Self {
+    pub fn new(services: Arc<Services>, instances: usize, graces: Graces, crash_permille: u64, dice: Dice) -> Self {
         Self {
             scribe: services.scribe.clone(),
             services,
-            sweep_grace_ms,
+            graces,
             crash_permille: Watched::new(crash_permille),
             down: Watched::new(false),
             permits: Semaphore::new(instances),
@@ -170,8 +164,8 @@ impl Function {
         let process = Process::new(format!("function-{}", self.services.next_number()));
         let metastore = self.services.metastore(&process);
         let (store, _) = self.services.bucket(&process);
-        let context = Context::new(metastore, store, self.sweep_grace_ms)
-            .with_nature(Arc::new(self.services.clock), self.dice.entropy());
+        let context =
+            Context::new(metastore, store, self.graces).with_nature(Arc::new(self.services.clock), self.dice.entropy());
         Instance {
             process,
             context: Arc::new(context),

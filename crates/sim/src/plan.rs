@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use agent::config::CommitPath;
+use materializer_fn::Graces;
 
 use crate::random::Dice;
 
@@ -258,7 +259,9 @@ pub struct Plan {
     /// `YAKS_LEASE_TTL_MS` of all agents.
     pub lease_ttl_ms: u64,
     /// `YAKS_SWEEP_GRACE_MS`.
-    pub sweep_grace_ms: u64,
+    pub sweep_grace_ms: i64,
+    /// `YAKS_ORPHAN_GRACE_MS`.
+    pub orphan_grace_ms: i64,
     /// Pause between two sweeps, in ms.
     pub sweep_pause_ms: Range<u64>,
     /// Sweeps of 1000 that meet another one.
@@ -303,7 +306,9 @@ impl Plan {
         Self {
             seed,
             lease_ttl_ms,
-            sweep_grace_ms: lease_ttl_ms + dice.between(1..2000),
+            sweep_grace_ms: i64::try_from(lease_ttl_ms + dice.between(1..2000)).expect("small"),
+            // A die of its own: the plans of seeds stay what they were.
+            orphan_grace_ms: Dice::new(seed, "orphans").pick(&[200, 2000, 20_000]),
             sweep_pause_ms: dice.pick(&[300..800, 1000..3000]),
             sweep_doubled_permille: dice.pick(&[0, 200, 600]),
             function_instances: dice.index(4) + 1,
@@ -333,6 +338,14 @@ impl Plan {
             topics,
             producers,
             load,
+        }
+    }
+
+    /// What the sweep waits for.
+    pub fn graces(&self) -> Graces {
+        Graces {
+            stream_ms: self.sweep_grace_ms,
+            orphan_ms: self.orphan_grace_ms,
         }
     }
 }

@@ -76,7 +76,7 @@ impl Run {
         let function = Arc::new(Function::new(
             Arc::clone(&services),
             plan.function_instances,
-            i64::try_from(plan.sweep_grace_ms)?,
+            plan.graces(),
             plan.faults.crash_permille,
             Dice::new(seed, "function"),
         ));

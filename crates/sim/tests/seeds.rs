@@ -64,6 +64,7 @@ fn faults_of_every_kind_are_met() {
         "strike: agent told to stop",
         "batch dropped as duplicate",
         "yaks_fenced_streams_total",
+        "yaks_orphans_deleted_total",
     ] {
         assert!(met.contains(kind), "{kind} was never met in {met:?}");
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use materializer_fn::error::HandlerError;
-use materializer_fn::{Context, handler};
+use materializer_fn::{Context, Graces, handler};
 use object_format::slot_key;
 use serde_json::{Value, json};
 use storage::ObjectStore;
@@ -21,6 +21,12 @@ use types::{ObjectKey, Slot};
 
 pub(crate) use cluster::{Cluster, TestBatch, batch, records_of, seal, slot};
 pub(crate) use faults::FaultyStore;
+
+/// What one pass of the sweep noted counts in the next; orphans are kept.
+pub(crate) const GRACES: Graces = Graces {
+    stream_ms: 0,
+    orphan_ms: 3_600_000,
+};
 
 /// A cluster with its function.
 pub(crate) struct Function {
@@ -37,7 +43,7 @@ impl Deref for Function {
 }
 
 impl Function {
-    /// Its sweep waits for nothing: what one pass noted counts in the next.
+    /// Its sweep waits for nothing: what one pass noted counts in the next. Orphans are kept.
     pub(crate) async fn new() -> Self {
         let cluster = Cluster::new().await;
         let store = cluster.store.clone();
@@ -45,7 +51,11 @@ impl Function {
     }
 
     pub(crate) fn with_store(cluster: Cluster, store: Arc<dyn ObjectStore>) -> Self {
-        let context = Arc::new(Context::new(cluster.metastore.clone(), store, 0));
+        Self::with_graces(cluster, store, GRACES)
+    }
+
+    pub(crate) fn with_graces(cluster: Cluster, store: Arc<dyn ObjectStore>, graces: Graces) -> Self {
+        let context = Arc::new(Context::new(cluster.metastore.clone(), store, graces));
         Self { cluster, context }
     }
 

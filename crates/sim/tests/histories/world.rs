@@ -20,7 +20,7 @@ use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record, RecordBatchDecoder,
     RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
-use materializer_fn::{Context, handler};
+use materializer_fn::{Context, Graces, handler};
 use metastore::memory::{Calm, MemoryMetastore};
 use metastore::{
     Committer, Metastore, NewTopic, PlannedPartition, StreamProgress, TopicInfo, TopicSettings, WantedRange,
@@ -309,8 +309,11 @@ pub(crate) fn slot(stream: StreamId, seq: u64) -> Slot {
 }
 
 fn function(metastore: &Metastore, view: &Arc<View>, clock: VirtualClock, entropy: &Arc<dyn Entropy>) -> Context {
-    let grace_ms = i64::try_from(GRACE.as_millis()).unwrap();
-    Context::new(metastore.clone(), view.clone(), grace_ms).with_nature(Arc::new(clock), Arc::clone(entropy))
+    let graces = Graces {
+        stream_ms: i64::try_from(GRACE.as_millis()).unwrap(),
+        orphan_ms: 86_400_000,
+    };
+    Context::new(metastore.clone(), view.clone(), graces).with_nature(Arc::new(clock), Arc::clone(entropy))
 }
 
 fn batch(value: &str) -> Bytes {
