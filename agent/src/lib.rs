@@ -1,6 +1,7 @@
 //! The yaks agent: a stateless Kafka broker that keeps its data in S3 and its offsets in Postgres.
 
 pub mod answer;
+pub mod backlog;
 pub mod broker;
 pub mod client;
 pub mod cluster;

@@ -27,6 +27,13 @@ pub const OBJECTS_SEALED: &str = "yaks_objects_sealed_total";
 pub const OBJECT_BYTES: &str = "yaks_object_bytes";
 /// Slots of the open stream that are not committed yet.
 pub const UNCOMMITTED_SLOTS: &str = "yaks_uncommitted_slots";
+/// Age of the oldest object that is in S3 and has no offsets yet, by whose view that is: this agent's own objects (`own`), or slots
+/// of any agent that wait in Postgres for one before them (`pending`). What to be alarmed by: it stays near 0 while all is well.
+pub const UNSEQUENCED_AGE: &str = "yaks_unsequenced_object_age_seconds";
+/// Slots in Postgres that wait for one before them, of all agents.
+pub const PENDING_SLOTS: &str = "yaks_pending_slots";
+/// Slots past their stream's end that are recorded and not deleted yet, of all agents.
+pub const ORPHANS_KEPT: &str = "yaks_orphans_kept";
 /// Streams left because a slot was lost.
 pub const FENCED_STREAMS: &str = "yaks_fenced_streams_total";
 /// Commits made by the agent because the event was late.
@@ -81,6 +88,21 @@ pub fn describe() {
         UNCOMMITTED_SLOTS,
         Unit::Count,
         "Slots of the open stream that are not committed yet"
+    );
+    describe_gauge!(
+        UNSEQUENCED_AGE,
+        Unit::Seconds,
+        "Age of the oldest object that is in S3 and has no offsets yet: own ones of this agent, or pending ones of any"
+    );
+    describe_gauge!(
+        PENDING_SLOTS,
+        Unit::Count,
+        "Slots in Postgres that wait for one before them, of all agents"
+    );
+    describe_gauge!(
+        ORPHANS_KEPT,
+        Unit::Count,
+        "Slots past their stream's end that are recorded and not deleted yet, of all agents"
     );
     describe_counter!(FENCED_STREAMS, Unit::Count, "Streams left because a slot was lost");
     describe_counter!(

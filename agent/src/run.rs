@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use types::{Clock, Entropy, NodeId, StreamId};
 
+use crate::backlog;
 use crate::broker::Broker;
 use crate::cluster::lease::{Lease, LeaseTimes};
 use crate::cluster::view::ClusterView;
@@ -152,6 +153,7 @@ async fn start_parts(
 
     background.spawn_core("cluster view", renewal.run(stop()));
     background.spawn_core("lease", lease.keep(stream, deps.readiness.condition("lease"), stop()));
+    background.spawn_core("backlog", backlog::watch(metastore(), stop()));
     background.spawn_core("commit hints", signal.clone().forward(metastore(), stop()));
     background.spawn_core(
         "log ends",

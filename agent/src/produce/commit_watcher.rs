@@ -13,7 +13,7 @@ use commit::invoke::SlotResult;
 use commit::{BatchOutcome, SlotFooter};
 use daemon::Tasks;
 use metastore::{Committer, Metastore};
-use metrics::counter;
+use metrics::{counter, gauge};
 use object_format::slot_key;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep, timeout};
@@ -22,7 +22,7 @@ use types::{Entropy, Slot, SlotSeq, StreamId};
 
 use crate::config::CommitPath;
 use crate::hints::{CommitSignal, SignalListener};
-use crate::metrics::{INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS};
+use crate::metrics::{INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS, UNSEQUENCED_AGE};
 use crate::produce::invoke::{self, CommitFunction};
 
 /// Most slots of one commit.
@@ -79,6 +79,7 @@ impl CommitWatcher {
         let mut hints = self.signal.subscribe();
         let mut pause = WAIT_MIN;
         loop {
+            show_age(&waiting);
             if waiting.is_empty() {
                 let Some(footer) = decided.recv().await else { return };
                 waiting.push_back(WaitingSlot {
@@ -218,6 +219,11 @@ impl CommitWatcher {
             .map(|slot| slot.footer.clone())
             .collect()
     }
+}
+
+fn show_age(waiting: &VecDeque<WaitingSlot>) {
+    let age = waiting.front().map_or(Duration::ZERO, |first| first.since.elapsed());
+    gauge!(UNSEQUENCED_AGE, "of" => "own").set(age.as_secs_f64());
 }
 
 fn slot_of(stream: StreamId, seq: SlotSeq, outcomes: Vec<BatchOutcome>) -> CommittedSlot {

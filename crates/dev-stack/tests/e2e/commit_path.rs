@@ -38,6 +38,25 @@ fn acks_1_is_acked_before_the_commit_and_acks_all_is_not() {
 }
 
 #[test]
+fn the_age_of_what_has_no_offsets_yet_is_shown_until_it_has_them() {
+    let own = r#"yaks_unsequenced_object_age_seconds{of="own"}"#;
+    let stack = Running::start(1, |config| agent_env(config, "YAKS_COMMIT_STALL_MS", "0"));
+    let kafka = stack.kafka();
+    let topic = kafka.create_topic("late", 1);
+    stack.stop_function();
+    let acked = kafka.produce(&topic, 0, &values(1), &[("acks", "1")]);
+    assert!(acked.iter().all(Result::is_ok), "{acked:?}");
+    stack.wait_for_metric(0, own, |age| age > 1.0);
+    stack.start_function();
+    stack.wait_for_metric(0, own, |age| age == 0.0);
+    // What waits for a slot before it is known to Postgres, whoever wrote it.
+    stack.wait_for_metric(0, r#"yaks_unsequenced_object_age_seconds{of="pending"}"#, |age| {
+        age == 0.0
+    });
+    stack.wait_for_metric(0, "yaks_pending_slots", |slots| slots == 0.0);
+}
+
+#[test]
 fn while_postgres_hangs_acks_1_goes_on() {
     let stack = Running::start(1, |_| ());
     let kafka = stack.kafka();

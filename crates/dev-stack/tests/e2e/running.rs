@@ -1,5 +1,7 @@
 //! A whole stack for a test, with the switches that tests need. Everything blocks: librdkafka does too.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use crate::kafka::{Kafka, PATIENCE};
 /// A running stack; dropping it stops it in order and removes its data.
 pub(crate) struct Running {
     stack: Option<Stack>,
+    admin_ports: Vec<u16>,
     runtime: Runtime,
     oracle_dir: tempfile::TempDir,
     data_dir: Option<tempfile::TempDir>,
@@ -47,6 +50,7 @@ impl Running {
         let mut config = StackConfig::for_tests(agents, binaries()).unwrap();
         config.data_dir = data_dir.join("stack");
         change(&mut config);
+        let admin_ports = config.agents.iter().map(|agent| agent.admin).collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -55,6 +59,7 @@ impl Running {
         let stack = runtime.block_on(Stack::start(config)).unwrap();
         Self {
             stack: Some(stack),
+            admin_ports,
             runtime,
             oracle_dir: tempfile::tempdir().unwrap(),
             data_dir: None,
@@ -143,6 +148,28 @@ impl Running {
     /// SIGKILL.
     pub(crate) fn kill_sidecar(&self, n: usize) {
         self.runtime.block_on(self.stack().kill_sidecar(n));
+    }
+
+    /// Waits until agent `n` shows a value of `metric` (name and labels as Prometheus has them) that is `good`.
+    pub(crate) fn wait_for_metric(&self, n: usize, metric: &str, good: impl Fn(f64) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let shown = self.metric(n, metric);
+            if shown.is_some_and(&good) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{metric} is {shown:?}");
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+
+    fn metric(&self, n: usize, metric: &str) -> Option<f64> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.admin_ports[n])).unwrap();
+        connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        let mut values = answer.lines().filter_map(|line| line.strip_prefix(metric));
+        values.find_map(|value| value.trim().parse().ok())
     }
 
     /// Waits until some part has logged a line that contains `text`.

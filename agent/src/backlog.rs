@@ -1,0 +1,37 @@
+//! What waits in Postgres, shown as gauges for whoever watches over the cluster: slots that wait for one before them, and orphans.
+
+use std::time::Duration;
+
+use metastore::{Backlog, Metastore};
+use metrics::gauge;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{ORPHANS_KEPT, PENDING_SLOTS, UNSEQUENCED_AGE};
+
+/// Far below the minutes after which anybody would be alarmed.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Looks until `shutdown`. Where Postgres does not answer, the gauges keep what they last showed: the lease and the view of the
+/// cluster say that it is away.
+pub async fn watch(metastore: Metastore, shutdown: CancellationToken) {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let looking = async {
+        loop {
+            ticks.tick().await;
+            match timeout(INTERVAL, metastore.backlog()).await {
+                Ok(Ok(backlog)) => show(backlog),
+                Ok(Err(error)) => tracing::debug!(%error, "backlog not known"),
+                Err(_) => tracing::debug!("backlog not known: no answer in time"),
+            }
+        }
+    };
+    shutdown.run_until_cancelled(looking).await;
+}
+
+fn show(backlog: Backlog) {
+    gauge!(PENDING_SLOTS).set(backlog.pending_slots as f64);
+    gauge!(UNSEQUENCED_AGE, "of" => "pending").set(backlog.oldest_pending_ms as f64 / 1000.0);
+    gauge!(ORPHANS_KEPT).set(backlog.orphans as f64);
+}
