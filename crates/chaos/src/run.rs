@@ -20,6 +20,8 @@ use crate::{drain, inspect};
 
 /// The shortest grace that the function takes: just longer than the default lease.
 const SWEEP_GRACE_MS: &str = "5001";
+/// Short, so that orphans are deleted while other faults strike.
+const ORPHAN_GRACE_MS: &str = "10000";
 /// After the minutes are over: for kinds of faults that have not come yet.
 const OVERTIME: Duration = Duration::from_secs(300);
 /// The load gets going before the first fault, and shows that it recovers after the last.
@@ -111,8 +113,12 @@ fn stack_config(config: &Config, seed: u64, folder: &Path) -> Result<StackConfig
     stack.data_dir = folder.join("stack");
     stack.seed = seed;
     stack.commit_path = Some(config.commit_path.clone());
-    let grace = ("YAKS_SWEEP_GRACE_MS".to_owned(), SWEEP_GRACE_MS.to_owned());
-    stack.function_env.push(grace);
+    let graces = [
+        ("YAKS_SWEEP_GRACE_MS", SWEEP_GRACE_MS),
+        ("YAKS_ORPHAN_GRACE_MS", ORPHAN_GRACE_MS),
+    ];
+    let graces = graces.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    stack.function_env.extend(graces);
     Ok(stack)
 }
 
