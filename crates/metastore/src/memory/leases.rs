@@ -32,9 +32,17 @@ impl Leases for Connection {
                 return Ok(false);
             }
             tables.check_stream(stream)?;
-            if let Some(lease) = tables.agents.get_mut(&node_id) {
-                lease.stream = stream;
-                lease.expires_at = after(now, ttl_ms);
+            let Some(lease) = tables.agents.get_mut(&node_id) else {
+                return Ok(false);
+            };
+            let ran_out = !lease.is_live(now);
+            lease.stream = stream;
+            lease.expires_at = after(now, ttl_ms);
+            if let Some(row) = stream.and_then(|stream| tables.streams.get_mut(&stream))
+                && ran_out
+            {
+                // Its agent lives: the next time it is missed it has its whole grace again.
+                row.swept = None;
             }
             Ok(true)
         });

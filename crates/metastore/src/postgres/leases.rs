@@ -28,17 +28,14 @@ impl Leases for Postgres {
         stream: Option<StreamId>,
         ttl_ms: u64,
     ) -> Result<bool, MetastoreError> {
-        let renewed = sqlx::query(
-            "UPDATE agents SET stream_id = $3, lease_expires_at = clock_timestamp() + $4 * interval '1 millisecond'
-             WHERE node_id = $1 AND incarnation = $2",
-        )
-        .bind(node_id.0)
-        .bind(incarnation)
-        .bind(stream.map(|stream| stream.0))
-        .bind(millis(ttl_ms))
-        .execute(&self.pool)
-        .await?;
-        Ok(renewed.rows_affected() == 1)
+        let renewed: bool = sqlx::query_scalar(include_str!("queries/agents/renew.sql"))
+            .bind(node_id.0)
+            .bind(incarnation)
+            .bind(stream.map(|stream| stream.0))
+            .bind(millis(ttl_ms))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(renewed)
     }
 
     async fn release_lease(&self, node_id: NodeId, incarnation: Uuid) -> Result<(), MetastoreError> {

@@ -98,6 +98,7 @@ claims! {
     sweeps {
         a_stream_stands_still_once_a_pass_a_grace_ago_saw_its_gate_where_it_is,
         a_lease_keeps_its_stream_from_the_dead_until_it_has_run_out,
+        a_lease_that_comes_back_makes_the_sweep_forget_what_it_saw,
         streams_that_stood_longest_come_last_and_those_not_looked_at_first,
     }
     topics {

@@ -19,6 +19,18 @@ impl World {
     }
 }
 
+fn agent(stream: StreamId) -> NewAgent {
+    NewAgent {
+        node_id: Some(NodeId(0)),
+        incarnation: Uuid::new_v4(),
+        stream: Some(stream),
+        host: "localhost".to_owned(),
+        port: 9092,
+        rack: String::new(),
+        cache_url: String::new(),
+    }
+}
+
 fn dead(stream: StreamId, next_seq: u64, stood_still: bool) -> DeadStream {
     DeadStream {
         stream,
@@ -51,19 +63,34 @@ pub(crate) async fn a_stream_stands_still_once_a_pass_a_grace_ago_saw_its_gate_w
 pub(crate) async fn a_lease_keeps_its_stream_from_the_dead_until_it_has_run_out(world: World) {
     let stream = world.stream().await;
     world.pass_ms(10_001).await;
-    let agent = NewAgent {
-        node_id: Some(NodeId(0)),
-        incarnation: Uuid::new_v4(),
-        stream: Some(stream),
-        host: "localhost".to_owned(),
-        port: 9092,
-        rack: String::new(),
-        cache_url: String::new(),
-    };
-    world.metastore.take_lease(&agent, 5_000).await.unwrap();
+    world.metastore.take_lease(&agent(stream), 5_000).await.unwrap();
     assert_eq!(world.dead(9).await, []);
     world.pass_ms(5_000).await;
     assert_eq!(world.dead(9).await, [dead(stream, 0, false)]);
+}
+
+pub(crate) async fn a_lease_that_comes_back_makes_the_sweep_forget_what_it_saw(world: World) {
+    let stream = world.stream().await;
+    let agent = agent(stream);
+    world.metastore.take_lease(&agent, 5_000).await.unwrap();
+    world.pass_ms(10_001).await;
+    world.note(stream, 0).await;
+    let renew = async |ttl_ms| {
+        let renewed = world
+            .metastore
+            .renew_lease(NodeId(0), agent.incarnation, Some(stream), ttl_ms);
+        assert!(renewed.await.unwrap());
+    };
+    renew(5_000).await;
+    world.pass_ms(10_001).await;
+    assert_eq!(world.dead(9).await, [dead(stream, 0, false)], "it lived in between");
+
+    // A lease that never ran out has nothing to be forgotten.
+    renew(60_000).await;
+    world.note(stream, 0).await;
+    renew(5_000).await;
+    world.pass_ms(10_001).await;
+    assert_eq!(world.dead(9).await, [dead(stream, 0, true)]);
 }
 
 pub(crate) async fn streams_that_stood_longest_come_last_and_those_not_looked_at_first(world: World) {
