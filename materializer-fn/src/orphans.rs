@@ -36,34 +36,49 @@ enum OrphanError {
     Read(#[from] SlotReadError),
 }
 
-/// One pass. What fails is left to the next one: nothing waits for it.
+/// One pass. What fails is left to the next one: nothing waits for it, and one stream does not keep the others from it.
 pub(crate) async fn clear(context: &Context, committer: &Committer, deadline: Instant) -> Cleared {
     let mut cleared = Cleared::default();
     let pass = async {
-        cleared.found += committer.orphan_pending().await?;
-        cleared.found += search_ended(context, committer).await?;
-        delete_old(context, committer, &mut cleared.deleted).await
+        // First: it is quick, and a LIST that takes all the time there is must not keep anything from being deleted.
+        note(delete_old(context, committer, &mut cleared.deleted).await);
+        note(orphan_pending(committer, &mut cleared.found).await);
+        note(search_ended(context, committer, &mut cleared.found).await);
     };
-    match timeout_at(deadline, Box::pin(pass)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "orphans are left to the next sweep"),
-        Err(_) => warn!("out of time, orphans are left to the next sweep"),
+    if timeout_at(deadline, Box::pin(pass)).await.is_err() {
+        warn!("out of time, orphans are left to the next sweep");
     }
     cleared
 }
 
-/// Searches streams that ended a grace period ago: by now every PUT that was under way has landed.
-async fn search_ended(context: &Context, committer: &Committer) -> Result<u64, OrphanError> {
+fn note(result: Result<(), OrphanError>) {
+    if let Err(error) = result {
+        warn!(%error, "orphans are left to the next sweep");
+    }
+}
+
+async fn orphan_pending(committer: &Committer, found: &mut u64) -> Result<(), OrphanError> {
+    *found += committer.orphan_pending().await?;
+    Ok(())
+}
+
+/// Searches streams that ended a grace period ago: by now every PUT that was under way has landed, but for those of agents
+/// that sleep longer; of theirs an event tells.
+async fn search_ended(context: &Context, committer: &Committer, found: &mut u64) -> Result<(), OrphanError> {
     let unsearched = context
         .metastore
         .unsearched_streams(context.graces.orphan_ms, SEARCHES_PER_SWEEP_MAX)
         .await?;
-    let mut found = 0;
     for ended in unsearched {
-        found += search(context, committer, ended).await?;
-        context.metastore.note_searched(ended.stream).await?;
+        match search(context, committer, ended).await {
+            Ok(new) => {
+                *found += new;
+                context.metastore.note_searched(ended.stream).await?;
+            }
+            Err(error) => warn!(%error, stream.id = %ended.stream, "an ended stream is searched by the next sweep"),
+        }
     }
-    Ok(found)
+    Ok(())
 }
 
 async fn search(context: &Context, committer: &Committer, ended: EndedStream) -> Result<u64, OrphanError> {
@@ -119,7 +134,7 @@ async fn delete(context: &Context, committer: &Committer, slot: Slot) -> Result<
     match committer.read_footer(slot).await {
         Ok(Some(found)) if found.footer.kind == Kind::Data => {}
         Ok(_) => return Ok(false),
-        Err(SlotReadError::Storage(error)) => return Err(error.into()),
+        Err(error) if matches!(error, SlotReadError::Storage(_)) && !error.is_no_object() => return Err(error.into()),
         Err(error) => {
             warn!(%error, object.key = %key, "an orphan that cannot be read is left where it is");
             return Ok(false);
