@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use commit::invoke::SlotResult;
 use commit::{BatchOutcome, SlotFooter};
 use daemon::Tasks;
@@ -16,7 +16,7 @@ use metastore::{Committer, Metastore};
 use metrics::{counter, gauge};
 use object_format::slot_key;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{error, warn};
 use types::{Entropy, Slot, SlotSeq, StreamId};
 
@@ -120,19 +120,31 @@ impl CommitWatcher {
     ) -> anyhow::Result<Vec<CommittedSlot>> {
         match (self.path, &self.function) {
             (CommitPath::Inline, _) => self.commit_here(waiting).await,
-            (CommitPath::Invoke, Some(function)) => match self.commit_by(function.as_ref(), waiting).await {
-                Ok(done) if !done.is_empty() => Ok(done),
-                Ok(_) => self.watch(waiting, hints).await,
-                Err(error) => {
-                    counter!(INVOKE_FAILURES).increment(1);
-                    warn!(
-                        error = format!("{error:#}"),
-                        "the function did not commit, waiting for its event"
-                    );
-                    self.watch(waiting, hints).await
+            (CommitPath::Invoke, Some(function)) => {
+                let invoking = self.until_late(waiting, self.commit_by(function.as_ref(), waiting));
+                let invoked = invoking.await.unwrap_or_else(|| Err(anyhow!("no answer in time")));
+                match invoked {
+                    Ok(done) if !done.is_empty() => return Ok(done),
+                    Ok(_) => {}
+                    Err(error) => {
+                        counter!(INVOKE_FAILURES).increment(1);
+                        let error = format!("{error:#}");
+                        warn!(error, "the function did not commit, waiting for its event");
+                    }
                 }
-            },
+                self.watch(waiting, hints).await
+            }
             (CommitPath::Event | CommitPath::Invoke, _) => self.watch(waiting, hints).await,
+        }
+    }
+
+    /// `work`, unless the first slot becomes late meanwhile, or the agent stops: then we commit ourselves. An invocation that is
+    /// dropped may still happen.
+    async fn until_late<T>(&self, waiting: &VecDeque<WaitingSlot>, work: impl Future<Output = T>) -> Option<T> {
+        let work = self.tasks.shutdown().run_until_cancelled(work);
+        match self.stall.zip(waiting.front()) {
+            Some((stall, first)) => timeout_at(first.since + stall, work).await.ok().flatten(),
+            None => work.await,
         }
     }
 
