@@ -19,7 +19,7 @@ pub const BYTES_OUT: &str = "yaks_bytes_sent_total";
 
 /// PUTs of objects that are tried again.
 pub const UPLOAD_RETRIES: &str = "yaks_upload_retries_total";
-/// Tombstones written because an object could not be stored.
+/// Tombstones written, by reason: an object could not be stored (`unstorable`), or the stream was left (`end`).
 pub const TOMBSTONES: &str = "yaks_tombstones_total";
 /// Objects sealed, by reason.
 pub const OBJECTS_SEALED: &str = "yaks_objects_sealed_total";
@@ -80,7 +80,7 @@ pub fn describe() {
     describe_counter!(
         TOMBSTONES,
         Unit::Count,
-        "Tombstones written because an object could not be stored"
+        "Tombstones written, by reason: an object could not be stored, or the stream was left"
     );
     describe_counter!(OBJECTS_SEALED, Unit::Count, "Objects sealed, by reason");
     describe_histogram!(OBJECT_BYTES, Unit::Bytes, "Sizes of sealed objects");

@@ -231,6 +231,7 @@ async fn start_writer(
     };
     let streams = Streams {
         metastore: deps.metastore.clone(),
+        store: Arc::clone(&deps.store),
         committer,
         node: cluster.node_id(),
         announce,

@@ -159,13 +159,37 @@ async fn while_an_object_of_a_version_to_come_lies_in_our_slot_the_agent_is_not_
     );
     assert_eq!(client.read("events", 0, 1).await, ["one"], "readers are served");
 
-    // Somebody has looked at it, and ended the stream there.
-    world.tables.tamper(|tables| {
-        tables.streams.get_mut(&stream).unwrap().state.end_seq = Some(types::SlotSeq(1));
-    });
+    // Somebody has looked at it, and taken it away.
+    world.take_away(stream, 1).await;
     agent.until_ready(true).await;
     assert_eq!(client.produce("events", ALL, batch("three")).await, (NONE, 1));
     assert_eq!(client.read("events", 0, 2).await, ["one", "three"]);
+    let left = world.tables.tables().streams[&stream].state;
+    assert_eq!(
+        left.end_seq,
+        Some(types::SlotSeq(1)),
+        "a tombstone ends the stream where it lay"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_taken_out_of_our_slot_at_once_ends_the_stream_all_the_same() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    let stream = world.put_into_slot(0, world::junk()).await;
+    let taking_away = async {
+        // After the first look at it, and before it is believed.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.take_away(stream, 0).await;
+    };
+    let (told, ()) = tokio::join!(client.produce("events", ALL, batch("one")), taking_away);
+    assert_eq!(told, (NONE, 0));
+    assert_eq!(
+        world.tables.tables().streams[&stream].state.end_seq,
+        Some(types::SlotSeq(0))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -136,6 +136,22 @@ async fn without_s3_a_stop_tells_who_waits_to_retry() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_ends_no_stream_in_whose_next_slot_something_else_lies() {
+    let world = World::new();
+    let mut agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    assert_eq!(client.produce("events", ALL, batch("one")).await, (NONE, 0));
+    let stream = world.put_into_slot(1, world::junk()).await;
+    stop(&mut agent).await;
+    let left = world.tables.tables().streams[&stream].state;
+    assert_eq!(
+        left.end_seq, None,
+        "an end in the row means that a tombstone lies there"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_is_dropped_ends_like_a_killed_process() {
     let world = World::new();
     let agent = world.agent(&[]).await;

@@ -13,11 +13,14 @@ use agent::hints::CommitSignal;
 use agent::produce::ack::{AckLevel, BatchAck, PendingAck};
 use agent::produce::buffer::{Entry, SealRules};
 use agent::produce::commit_watcher::CommitWatcher;
+use agent::produce::invoke::CommitFunction;
 use agent::produce::leave::Streams;
 use agent::produce::object::{seal, tombstone};
 use agent::produce::writer::{WriterDeps, WriterHandle, WriterStop, start};
+use async_trait::async_trait;
 use bytes::Bytes;
 use commit::BatchOutcome;
+use commit::invoke::{CommitRequest, CommitResponse};
 use daemon::{Readiness, Tasks};
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{
@@ -50,6 +53,10 @@ struct World {
 
 impl World {
     async fn start(path: CommitPath, stall: Option<Duration>) -> Self {
+        Self::start_with(path, stall, None).await
+    }
+
+    async fn start_with(path: CommitPath, stall: Option<Duration>, function: Option<Arc<dyn CommitFunction>>) -> Self {
         let agent = TestAgent::start().await;
         let metastore = agent.broker.metastore.clone();
         let name = TopicName::new("events").unwrap();
@@ -68,6 +75,7 @@ impl World {
         let deps = WriterDeps {
             streams: Streams {
                 metastore: metastore.clone(),
+                store: store.clone(),
                 committer: committer.clone(),
                 node: NodeId(0),
                 announce,
@@ -88,7 +96,7 @@ impl World {
                 path,
                 committer,
                 metastore,
-                function: None,
+                function,
                 stall,
                 interval: Duration::from_millis(10),
                 batches_max: 1000,
@@ -218,6 +226,32 @@ async fn a_slot_whose_event_never_comes_is_committed_by_the_stall_rule() {
     let told = world.append("one", AckLevel::Committed).await;
     assert_eq!(heard(told).await, appended(0));
     assert_eq!(world.end().await, Offset(1));
+}
+
+/// Takes invocations and answers none.
+#[derive(Debug)]
+struct HangingFunction;
+
+#[async_trait]
+impl CommitFunction for HangingFunction {
+    async fn invoke(&self, _: &CommitRequest) -> anyhow::Result<CommitResponse> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn while_the_function_hangs_the_stall_rule_commits_and_a_stop_does() {
+    let hanging = || Some(Arc::new(HangingFunction) as Arc<dyn CommitFunction>);
+    let stall = Some(Duration::from_millis(200));
+    let world = World::start_with(CommitPath::Invoke, stall, hanging()).await;
+    for n in 0..3 {
+        let told = world.append("late", AckLevel::Committed).await;
+        assert_eq!(heard(told).await, appended(n));
+    }
+    let world = World::start_with(CommitPath::Invoke, None, hanging()).await;
+    let told = world.append("last", AckLevel::Committed).await;
+    world.tasks.stop(PATIENCE).await.unwrap();
+    assert_eq!(heard(told).await, appended(0));
 }
 
 #[tokio::test]

@@ -5,20 +5,23 @@
 //! A slot may hold something that is no object of its stream: a file that somebody mislaid. No build will ever commit it or
 //! what lies behind it, so once all before it is committed the stream is over for us, as with a tombstone; its row has no
 //! end, and stays for the sweep to report. An object of a newer version is different: a newer function may commit it, and
-//! then what we put behind it. So that is waited for; meanwhile the agent is not ready, and its producers are told.
+//! then what we put behind it. So that is waited for; meanwhile the agent is not ready, and its producers are told. Where somebody
+//! has taken such a file away, the slot is free again, and a tombstone of ours ends the stream there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use commit::SlotFooter;
 use daemon::Condition;
-use metastore::{CommitError, Committer, Metastore, SlotReadError, StreamProgress};
-use object_format::FormatError;
-use storage::StorageErrorKind;
+use metastore::{Committer, Metastore, SlotReadError, StreamProgress};
+use storage::ObjectStore;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 use types::limits::MISSING_FOOTERS_MAX;
 use types::{Clock, Entropy, NodeId, Slot, SlotSeq, StreamId};
+
+use crate::produce::uploader::end_stream;
 
 /// Wait between two tries while Postgres or S3 does not answer.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -32,6 +35,8 @@ const SLOTS_MAX: i64 = 1_000_000;
 pub struct Streams {
     /// Where their rows are.
     pub metastore: Metastore,
+    /// Where their slots are.
+    pub store: Arc<dyn ObjectStore>,
     /// Commits a lost one to its end.
     pub committer: Committer,
     /// Under which id the agent serves.
@@ -54,7 +59,7 @@ enum Settled {
     Told(StreamProgress),
     /// Something is still missing.
     NotYet,
-    /// All before the slot is committed, and what lies in it cannot be read.
+    /// All before the lost slot is committed, and what lies in it cannot be read.
     Unreadable(StreamProgress, SlotReadError),
 }
 
@@ -92,15 +97,20 @@ impl Streams {
                     break (progress, over);
                 }
                 Ok(Settled::NotYet) => {}
-                Ok(Settled::Unreadable(progress, error)) if is_no_object(&error) => {
+                Ok(Settled::Unreadable(progress, error)) => {
                     strange_reads += 1;
-                    if strange_reads == STRANGE_READS {
+                    if strange_reads >= STRANGE_READS && error.is_no_object() {
                         error!(stream.id = %stream, %error, "no object of ours lies in a slot of ours, the stream is left");
                         break (progress, true);
                     }
+                    if strange_reads >= STRANGE_READS {
+                        self.report_stuck(stream, &error);
+                    }
                 }
-                Ok(Settled::Unreadable(_, error)) => self.report_stuck(stream, &error),
-                Err(error) => warn!(stream.id = %stream, %error, "a lost stream is not settled yet"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    warn!(stream.id = %stream, error, "a lost stream is not settled yet");
+                }
             }
             sleep(self.entropy.jitter(RETRY_WAIT)).await;
         };
@@ -108,6 +118,18 @@ impl Streams {
         self.condition.met();
         self.stuck.send_replace(false);
         Left { progress, next }
+    }
+
+    /// Ends the stream at a slot that was taken and is free again: somebody took away what should not have been there, or it was
+    /// committed and merged a moment ago, and then the row says so. No PUT of ours is under way, and S3 decides as ever.
+    async fn end_at(&self, slot: Slot) -> Option<SlotFooter> {
+        end_stream(
+            self.store.as_ref(),
+            self.entropy.as_ref(),
+            self.committer.cluster(),
+            slot,
+        )
+        .await
     }
 
     fn report_stuck(&self, stream: StreamId, why: &SlotReadError) {
@@ -121,7 +143,7 @@ impl Streams {
         }
     }
 
-    async fn try_settle(&self, stream: StreamId, from: SlotSeq, lost: SlotSeq) -> Result<Settled, CommitError> {
+    async fn try_settle(&self, stream: StreamId, from: SlotSeq, lost: SlotSeq) -> anyhow::Result<Settled> {
         loop {
             let Some(progress) = self.metastore.stream_progress(stream, from, SLOTS_MAX).await? else {
                 return Ok(Settled::NotYet);
@@ -135,25 +157,21 @@ impl Streams {
                 match self.committer.read_footer(Slot { stream, seq }).await {
                     Ok(Some(footer)) => found.push(footer),
                     Ok(None) => break,
-                    Err(error) if error.is_retriable() => return Err(error.into()),
-                    // All before it is committed.
-                    Err(error) if found.is_empty() => return Ok(Settled::Unreadable(progress, error)),
+                    // A slot below is ours: its watcher has the footer and commits it.
+                    Err(error) if seq == lost && found.is_empty() && !error.is_retriable() => {
+                        return Ok(Settled::Unreadable(progress, error));
+                    }
+                    Err(error) if found.is_empty() => return Err(error.into()),
                     Err(_) => break,
                 }
+            }
+            if found.is_empty() && progress.next_seq == lost {
+                found.extend(self.end_at(Slot { stream, seq: lost }).await);
             }
             if found.is_empty() {
                 return Ok(Settled::NotYet);
             }
             self.committer.commit(found).await?;
         }
-    }
-}
-
-/// Whether no build, of now or to come, takes what was read for the object of that slot.
-fn is_no_object(error: &SlotReadError) -> bool {
-    match error {
-        SlotReadError::Storage(error) => error.kind == StorageErrorKind::RangeNotSatisfiable,
-        SlotReadError::Misplaced { .. } => true,
-        SlotReadError::Unreadable { error, .. } => !matches!(error, FormatError::Newer(_)),
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use commit::SlotFooter;
 use metastore::{SlotReadError, read_slot_footer};
 use metrics::counter;
 use object_format::{Kind, slot_key};
@@ -31,48 +32,54 @@ pub async fn decide_slot(store: &dyn ObjectStore, entropy: &dyn Entropy, object:
     let footer = Arc::clone(&object.footer.footer);
     let mut tries = Tries::new();
     while !tries.data_given_up {
-        if let Some(decision) = try_put(store, &object, footer.content)
-            .await
-            .unwrap_or_else(|e| tries.note(&e))
-        {
-            return decision;
+        match put(store, &object).await {
+            Ok(found) => return found.decision(footer.content),
+            Err(error) => tries.wait_after(&error, entropy).await,
         }
-        tries.wait(entropy).await;
     }
     error!(slot = %footer.slot, "object cannot be stored, its stream will be ended");
-    counter!(TOMBSTONES, "by" => "agent").increment(1);
     let end = tombstone(footer.cluster, footer.slot, ContentId(entropy.uuid_v4()));
     loop {
-        // The content asked for is the object's: the tombstone, ours or a stranger's, means that the slot is lost.
-        if let Some(decision) = try_put(store, &end, footer.content)
-            .await
-            .unwrap_or_else(|e| tries.note(&e))
-        {
-            return decision;
+        match put(store, &end).await {
+            Ok(found) => {
+                if found.holds(end.footer.footer.content) {
+                    counter!(TOMBSTONES, "reason" => "unstorable").increment(1);
+                }
+                return match found {
+                    Found::Put => SlotDecision::Lost,
+                    // Our data may have landed after all.
+                    other => other.decision(footer.content),
+                };
+            }
+            Err(error) => tries.wait_after(&error, entropy).await,
         }
-        tries.wait(entropy).await;
     }
 }
 
-/// Ends a stream that has no slot in flight: puts a tombstone into its next slot.
+/// Puts a tombstone into a slot of ours in which nothing of ours is or can be under way, however long that takes. Returns the
+/// tombstone that lies there then, ours or the sweep's; `None`: something else does, and the stream has no end there.
 pub async fn end_stream(
     store: &dyn ObjectStore,
     entropy: &dyn Entropy,
     cluster: ClusterId,
     slot: Slot,
-) -> SealedObject {
+) -> Option<SlotFooter> {
     let end = tombstone(cluster, slot, ContentId(entropy.uuid_v4()));
     let mut tries = Tries::new();
     loop {
-        let content = end.footer.footer.content;
-        let tried = try_put(store, &end, content)
-            .await
-            .unwrap_or_else(|error| tries.note(&error));
-        if tried.is_some() {
-            // Ours or the sweep's: either way the stream ends here.
-            return end;
+        match put(store, &end).await {
+            Ok(found) => {
+                if found.holds(end.footer.footer.content) {
+                    counter!(TOMBSTONES, "reason" => "end").increment(1);
+                }
+                return match found {
+                    Found::Put => Some(end.footer),
+                    Found::Object(there) if there.footer.kind == Kind::Tombstone => Some(there),
+                    Found::Object(_) | Found::Gone | Found::NoObject | Found::Unreadable => None,
+                };
+            }
+            Err(error) => tries.wait_after(&error, entropy).await,
         }
-        tries.wait(entropy).await;
     }
 }
 
@@ -84,36 +91,55 @@ enum TryError {
     Read(#[from] SlotReadError),
 }
 
-/// One PUT. `Some`: the slot is decided, ours if it holds `content`.
-async fn try_put(
-    store: &dyn ObjectStore,
-    object: &SealedObject,
-    content: ContentId,
-) -> Result<Option<SlotDecision>, TryError> {
+/// What lies in a slot after a PUT of ours was answered.
+enum Found {
+    /// What we have just put.
+    Put,
+    /// An object of this slot.
+    Object(SlotFooter),
+    /// Nothing any more: it was taken, committed and merged.
+    Gone,
+    /// A file that is no object of this slot, and never will be.
+    NoObject,
+    /// Something that we cannot read and another build may, or may not read at all.
+    Unreadable,
+}
+
+impl Found {
+    fn holds(&self, content: ContentId) -> bool {
+        match self {
+            Self::Put => true,
+            Self::Object(there) => there.footer.content == content,
+            Self::Gone | Self::NoObject | Self::Unreadable => false,
+        }
+    }
+
+    /// What that means for the data object `content`.
+    fn decision(&self, content: ContentId) -> SlotDecision {
+        match self {
+            found if found.holds(content) => SlotDecision::Ours,
+            Self::Object(there) if there.footer.kind == Kind::Data => SlotDecision::Strangers,
+            // The stream's row knows whose the one that is gone was; junk never commits.
+            Self::Put | Self::Object(_) | Self::Gone | Self::NoObject => SlotDecision::Lost,
+            // It may be data that somebody commits: what is decided about those is not about ours.
+            Self::Unreadable => SlotDecision::Strangers,
+        }
+    }
+}
+
+/// One PUT, and a look at what is there if the slot was taken.
+async fn put(store: &dyn ObjectStore, object: &SealedObject) -> Result<Found, TryError> {
     let footer = &object.footer.footer;
-    let ours = |is_ours: bool| {
-        Some(if is_ours {
-            SlotDecision::Ours
-        } else {
-            SlotDecision::Lost
-        })
-    };
-    match store
-        .put_if_absent(&slot_key(footer.slot), object.bytes.clone())
-        .await?
-    {
-        PutOutcome::Created => Ok(ours(footer.content == content)),
-        PutOutcome::AlreadyExists => match read_slot_footer(store, footer.cluster, footer.slot).await {
-            Ok(Some(there)) if there.footer.content != content && there.footer.kind == Kind::Data => {
-                Ok(Some(SlotDecision::Strangers))
-            }
-            Ok(Some(there)) => Ok(ours(there.footer.content == content)),
-            // Taken, and gone since: it was committed and merged. The stream's row knows whose it was.
-            Ok(None) => Ok(ours(false)),
-            Err(error) if error.is_retriable() => Err(error.into()),
-            // Not an object of this stream: the slot is not ours in any case.
-            Err(_) => Ok(ours(false)),
-        },
+    let key = slot_key(footer.slot);
+    if store.put_if_absent(&key, object.bytes.clone()).await? == PutOutcome::Created {
+        return Ok(Found::Put);
+    }
+    match read_slot_footer(store, footer.cluster, footer.slot).await {
+        Ok(Some(there)) => Ok(Found::Object(there)),
+        Ok(None) => Ok(Found::Gone),
+        Err(error) if error.is_retriable() => Err(error.into()),
+        Err(error) if error.is_no_object() => Ok(Found::NoObject),
+        Err(_) => Ok(Found::Unreadable),
     }
 }
 
@@ -132,7 +158,7 @@ impl Tries {
         }
     }
 
-    fn note(&mut self, error: &TryError) -> Option<SlotDecision> {
+    async fn wait_after(&mut self, error: &TryError, entropy: &dyn Entropy) {
         let retriable = match error {
             TryError::Put(error) => error.is_retriable(),
             TryError::Read(_) => true,
@@ -140,10 +166,6 @@ impl Tries {
         self.data_given_up |= !retriable || self.started.elapsed() > DATA_TRIED_FOR;
         counter!(UPLOAD_RETRIES).increment(1);
         warn!(%error, wait_ms = self.wait.as_millis(), "upload will be tried again");
-        None
-    }
-
-    async fn wait(&mut self, entropy: &dyn Entropy) {
         // Jitter keeps the uploads to a recovering S3 apart.
         sleep(entropy.jitter(self.wait)).await;
         self.wait = (self.wait * 2).min(WAIT_MAX);

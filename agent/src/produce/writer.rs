@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use daemon::Tasks;
 use metrics::{counter, gauge, histogram};
 use storage::ObjectStore;
@@ -339,17 +340,20 @@ impl Writer {
         }
         let put = end_stream(deps.store.as_ref(), deps.streams.entropy.as_ref(), deps.cluster, slot);
         let ended = async {
-            let tombstone = timeout(deps.stop.end_stream, put).await?;
-            timeout(
-                deps.stop.end_stream,
-                deps.watcher.committer.commit(vec![tombstone.footer]),
-            )
-            .await
+            let tombstone = timeout(deps.stop.end_stream, put).await.context("no answer from S3")?;
+            let tombstone = tombstone.context("something else lies in its next slot")?;
+            let commit = deps.watcher.committer.commit(vec![tombstone]);
+            timeout(deps.stop.end_stream, commit)
+                .await
+                .context("no answer from Postgres")??;
+            anyhow::Ok(())
         };
         match ended.await {
-            Ok(Ok(_)) => info!(stream.id = %slot.stream, "stream ended"),
-            Ok(Err(error)) => warn!(stream.id = %slot.stream, %error, "the stream's end is left to the sweep"),
-            Err(_late) => warn!(stream.id = %slot.stream, "the stream's end is left to the sweep"),
+            Ok(()) => info!(stream.id = %slot.stream, "stream ended"),
+            Err(error) => {
+                let error = format!("{error:#}");
+                warn!(stream.id = %slot.stream, error, "the stream's end is left to the sweep");
+            }
         }
     }
 }

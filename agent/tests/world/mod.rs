@@ -138,6 +138,17 @@ impl World {
     }
 }
 
+impl World {
+    /// Deletes what lies in a slot, as nobody should.
+    pub(crate) async fn take_away(&self, stream: StreamId, seq: u64) {
+        let slot = Slot {
+            stream,
+            seq: SlotSeq(seq),
+        };
+        self.bucket.delete(&slot_key(slot)).await.unwrap();
+    }
+}
+
 impl Agent {
     /// A client of this agent.
     pub(crate) async fn connect(&self) -> Client {

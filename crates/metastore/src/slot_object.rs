@@ -39,6 +39,15 @@ impl SlotReadError {
         matches!(self, Self::Storage(error) if error.is_retriable())
     }
 
+    /// Whether no build, of now or to come, takes what was read for the object of its slot.
+    pub fn is_no_object(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.kind == StorageErrorKind::RangeNotSatisfiable,
+            Self::Misplaced { .. } => true,
+            Self::Unreadable { error, .. } => !matches!(error, FormatError::Newer(_)),
+        }
+    }
+
     /// Why, in a word: for metrics.
     pub fn reason(&self) -> &'static str {
         match self {
