@@ -35,3 +35,30 @@ fn show(backlog: Backlog) {
     gauge!(UNSEQUENCED_AGE, "of" => "pending").set(backlog.oldest_pending_ms as f64 / 1000.0);
     gauge!(ORPHANS_KEPT).set(backlog.orphans as f64);
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_shown_in_units_of_the_names() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            show(Backlog {
+                pending_slots: 3,
+                oldest_pending_ms: 2500,
+                orphans: 4,
+            });
+        });
+        let shown = recorder.handle().render();
+        for line in [
+            "yaks_pending_slots 3",
+            r#"yaks_unsequenced_object_age_seconds{of="pending"} 2.5"#,
+            "yaks_orphans_kept 4",
+        ] {
+            assert!(shown.contains(line), "{line} in {shown}");
+        }
+    }
+}

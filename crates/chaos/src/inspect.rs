@@ -30,6 +30,12 @@ pub(crate) async fn verdicts(loads: &[Load], diary: &Diary) -> Result<Vec<(&'sta
                 load.name
             ));
         }
+        // Longer than any fault lasts, a client tries; what it gave up all the same was refused for good.
+        if report.totals.failed > 0 {
+            let (failed, error) = (report.totals.failed, report.totals.first_error.as_deref());
+            let error = error.unwrap_or("without a reason");
+            diary.violation(format!("{}: {failed} records given up: {error}", load.name));
+        }
         for partition in &report.unfinished {
             diary.violation(format!("{}: not read to its end: {partition}", load.name));
         }

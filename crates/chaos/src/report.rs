@@ -69,9 +69,9 @@ impl LoadReport {
         }
     }
 
-    /// Records that the oracle compared with what it was served.
+    /// Records that the oracle looked for: those that were acked.
     pub(crate) fn checked(&self) -> u64 {
-        self.sent
+        self.acked
     }
 }
 

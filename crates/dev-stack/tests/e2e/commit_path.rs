@@ -49,11 +49,6 @@ fn the_age_of_what_has_no_offsets_yet_is_shown_until_it_has_them() {
     stack.wait_for_metric(0, own, |age| age > 1.0);
     stack.start_function();
     stack.wait_for_metric(0, own, |age| age == 0.0);
-    // What waits for a slot before it is known to Postgres, whoever wrote it.
-    stack.wait_for_metric(0, r#"yaks_unsequenced_object_age_seconds{of="pending"}"#, |age| {
-        age == 0.0
-    });
-    stack.wait_for_metric(0, "yaks_pending_slots", |slots| slots == 0.0);
 }
 
 #[test]
