@@ -105,9 +105,17 @@ pub(crate) struct Process {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
+    /// On its way: that it ends is for whoever starts it.
+    Starting,
     Running,
     Paused,
     Ended,
+}
+
+impl Process {
+    fn how_it_ended(&mut self) -> Option<String> {
+        self.child.try_wait().ok().flatten().map(describe)
+    }
 }
 
 impl PrivatePostgres {
@@ -180,7 +188,7 @@ impl PrivatePostgres {
     pub(crate) fn wait_until_ready(&self) -> Result<(), PrivatePostgresError> {
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
-            if let Some(how) = self.ended() {
+            if let Some(how) = self.process().how_it_ended() {
                 return Err(self.not_started(how));
             }
             let mut probe = self.client("pg_isready");
@@ -211,10 +219,10 @@ impl PrivatePostgres {
     /// How the server ended, if it has and nobody asked for it.
     pub fn ended(&self) -> Option<String> {
         let mut process = self.process();
-        if process.expected == Expected::Ended {
-            return None;
+        match process.expected {
+            Expected::Running | Expected::Paused => process.how_it_ended(),
+            Expected::Starting | Expected::Ended => None,
         }
-        process.child.try_wait().ok().flatten().map(describe)
     }
 
     /// Makes an empty database owned by the user.

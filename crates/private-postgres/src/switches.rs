@@ -57,9 +57,15 @@ impl PrivatePostgres {
             }
             wait_for_leftover(&self.data_dir)?;
             process.child = spawn(&self.config, &self.binaries, self.run_as, &self.data_dir, self.port)?;
+            process.expected = Expected::Starting;
+        }
+        self.wait_until_ready()?;
+        let mut process = self.process();
+        // Somebody may have stopped it meanwhile.
+        if process.expected == Expected::Starting {
             process.expected = Expected::Running;
         }
-        self.wait_until_ready()
+        Ok(())
     }
 
     /// Freezes it and all its backends with SIGSTOP: connections stay, nothing answers.

@@ -184,6 +184,53 @@ fn a_killed_server_recovers_what_was_committed() {
     assert_eq!(query(&server, "postgres", "select n from kept"), "7");
 }
 
+/// A backend that outlives its server keeps the shared memory, so that the next server ends at once and is tried again.
+#[test]
+fn a_server_that_has_to_be_started_more_than_once_did_not_end_by_itself() {
+    let data_dir = directory("again");
+    let mut config = PrivatePostgresConfig::new(data_dir.join("data"));
+    config.sync_new_cluster = false;
+    config.log_file = data_dir.join("log");
+    let server = PrivatePostgres::start(config).unwrap();
+    let mut session = server.client("psql");
+    let mut session = session
+        .args(["-d", "postgres", "-c", "select pg_sleep(600)"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut backend = String::new();
+    eventually("the session is there", || {
+        let sleeping = "select pid from pg_stat_activity where wait_event = 'PgSleep'";
+        backend = query(&server, "postgres", sleeping);
+        !backend.is_empty()
+    });
+    signal("STOP", &backend);
+    let killed = server.id().to_string();
+    signal("KILL", &killed);
+    eventually("nobody asked for it", || server.ended().is_some());
+
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| server.start_again());
+        eventually("the next server meets the backend", || {
+            assert!(server.id().to_string() == killed || server.ended().is_none());
+            let log = fs::read_to_string(data_dir.join("log")).unwrap_or_default();
+            log.matches("pre-existing shared memory block").count() > 1
+        });
+        signal("KILL", &backend);
+        starting.join().unwrap().unwrap();
+    });
+    assert_eq!(server.ended(), None);
+    assert_eq!(query(&server, "postgres", "select 1"), "1");
+    let _ = session.wait();
+    drop(server);
+    remove(&data_dir);
+}
+
+fn signal(name: &str, pid: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), pid]).status().unwrap();
+    assert!(status.success());
+}
+
 #[test]
 fn a_paused_server_does_not_answer_until_it_is_resumed() {
     let server = PrivatePostgres::temporary().unwrap();
