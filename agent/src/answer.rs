@@ -27,6 +27,14 @@ pub fn encode<R: Encodable + HeaderVersion>(
     Ok(vec![frame.freeze()])
 }
 
+/// Another agent's answer: everything after its correlation id, under the one that the client knows.
+pub fn passed_back(correlation_id: i32, rest: Bytes) -> Result<Answer, EncodeError> {
+    let mut frame = BytesMut::with_capacity(2 * LENGTH_BYTES);
+    frame.put_i32(frame_length(rest.len() + LENGTH_BYTES)?);
+    frame.put_i32(correlation_id);
+    Ok(vec![frame.freeze(), rest])
+}
+
 /// Bytes of the length before a frame.
 pub(crate) const LENGTH_BYTES: usize = 4;
 

@@ -9,6 +9,8 @@ use crate::cluster::view::ClusterView;
 use crate::config::AckMode;
 use crate::configs::TopicDefaults;
 use crate::fetch::serve::Fetcher;
+use crate::group::coordinator::Coordinator;
+use crate::group::relay::Relay;
 use crate::produce::writer::WriterHandle;
 
 /// The read-mostly parts of a running agent, shared by all connections.
@@ -20,6 +22,10 @@ pub struct Broker {
     pub cluster: Arc<ClusterView>,
     /// What a topic is like that nobody described.
     pub topic_defaults: TopicDefaults,
+    /// The groups that this agent coordinates.
+    pub groups: Coordinator,
+    /// The way to the coordinators of other groups.
+    pub relay: Relay,
     /// The way of batches into objects.
     pub writer: WriterHandle,
     /// The way of batches back.

@@ -1,9 +1,11 @@
 //! Who is asking: facts about a connection that handlers may use.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use kafka_protocol::messages::ApiVersionsRequest;
+
+use crate::group::relay::marker;
 
 /// The client at the other end of a connection, as far as it has told us.
 #[derive(Clone, Debug)]
@@ -12,6 +14,8 @@ pub struct Client {
     pub peer: SocketAddr,
     /// `client.id` of the request's header.
     pub client_id: Option<Arc<str>>,
+    /// Address of the client for which another agent passed the request on (`group/relay`).
+    pub passed_on_for: Option<IpAddr>,
     /// Name of its library, from ApiVersions 3 and up (KIP-511).
     pub software_name: Option<Arc<str>>,
     /// Version of its library, likewise.
@@ -44,6 +48,7 @@ impl Client {
         Self {
             peer,
             client_id: None,
+            passed_on_for: None,
             software_name: None,
             software_version: None,
         }
@@ -57,8 +62,16 @@ impl Client {
             .find(|zone| !zone.is_empty())
     }
 
+    /// Where it is, whichever way it came.
+    pub fn host(&self) -> IpAddr {
+        self.passed_on_for.unwrap_or(self.peer.ip())
+    }
+
     /// Takes over the `client.id` of a request; most clients never change it.
     pub(crate) fn identify(&mut self, client_id: Option<&str>) {
+        let passed_on = client_id.and_then(marker::unmark);
+        self.passed_on_for = passed_on.map(|(host, _)| host);
+        let client_id = passed_on.map_or(client_id, |(_, client_id)| client_id);
         if self.client_id.as_deref() != client_id {
             self.client_id = client_id.map(Arc::from);
         }

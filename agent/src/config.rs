@@ -1,11 +1,15 @@
 //! The agent's settings. All come from the environment; a wrong value stops the start and is named.
 
+use std::time::Duration;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use daemon::Alias;
 use metastore::PostgresConfig;
 use storage::S3Config;
 use telemetry::TelemetryConfig;
 use types::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
+
+use crate::group::limits::GroupLimits;
 
 /// Old names that still work.
 pub const ALIASES: &[Alias] = &[Alias {
@@ -92,6 +96,9 @@ pub struct Config {
     /// The commit.
     #[command(flatten)]
     pub commit: CommitConfig,
+    /// Consumer groups.
+    #[command(flatten)]
+    pub group: GroupConfig,
     /// The sidecar.
     #[command(flatten)]
     pub cache: CacheConfig,
@@ -276,6 +283,58 @@ pub struct CommitConfig {
     pub lambda_endpoint: String,
 }
 
+/// Consumer groups, and how agents reach each other for them.
+#[derive(Args, Clone, Debug)]
+pub struct GroupConfig {
+    /// Host at which other agents reach this one, for requests of groups that it coordinates; `auto`: the address from which
+    /// it reaches Postgres, unless `YAKS_BROKER_HOST` names one.
+    #[arg(
+        long,
+        env = "YAKS_PEER_HOST",
+        value_name = "YAKS_PEER_HOST",
+        default_value = "auto",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub peer_host: String,
+    /// Shortest session timeout a group member may ask for, in ms (Kafka: `group.min.session.timeout.ms`).
+    #[arg(long, env = "YAKS_GROUP_MIN_SESSION_TIMEOUT_MS", value_name = "YAKS_GROUP_MIN_SESSION_TIMEOUT_MS",
+          default_value_t = 6000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub group_min_session_timeout_ms: u64,
+    /// Longest session timeout a group member may ask for, in ms (Kafka: `group.max.session.timeout.ms`).
+    #[arg(long, env = "YAKS_GROUP_MAX_SESSION_TIMEOUT_MS", value_name = "YAKS_GROUP_MAX_SESSION_TIMEOUT_MS",
+          default_value_t = 1_800_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub group_max_session_timeout_ms: u64,
+    /// How long the first members of a group wait for more, in ms (Kafka: `group.initial.rebalance.delay.ms`). Shorter:
+    /// a first consumer starts sooner; a deployment that starts costs more rebalances.
+    #[arg(long, env = "YAKS_GROUP_INITIAL_REBALANCE_DELAY_MS", value_name = "YAKS_GROUP_INITIAL_REBALANCE_DELAY_MS",
+          default_value_t = 3000, value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
+    pub group_initial_rebalance_delay_ms: u64,
+    /// Most members of one group (Kafka: `group.max.size`).
+    #[arg(long, env = "YAKS_GROUP_MAX_SIZE", value_name = "YAKS_GROUP_MAX_SIZE", default_value_t = 2_147_483_647,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=2_147_483_647))]
+    pub group_max_size: usize,
+    /// How long the offsets of a group without members are kept, in minutes (Kafka: `offsets.retention.minutes`).
+    #[arg(long, env = "YAKS_OFFSETS_RETENTION_MINUTES", value_name = "YAKS_OFFSETS_RETENTION_MINUTES",
+          default_value_t = 10_080, value_parser = clap::value_parser!(u64).range(1..=5_256_000))]
+    pub offsets_retention_minutes: u64,
+    /// How often offsets past their retention are looked for, in ms (Kafka: `offsets.retention.check.interval.ms`).
+    #[arg(long, env = "YAKS_OFFSETS_RETENTION_CHECK_INTERVAL_MS", value_name = "YAKS_OFFSETS_RETENTION_CHECK_INTERVAL_MS",
+          default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1000..=86_400_000))]
+    pub offsets_retention_check_interval_ms: u64,
+}
+
+impl GroupConfig {
+    /// What groups and their members may ask for.
+    pub fn limits(&self) -> GroupLimits {
+        GroupLimits {
+            session_min: Duration::from_millis(self.group_min_session_timeout_ms),
+            session_max: Duration::from_millis(self.group_max_session_timeout_ms),
+            initial_rebalance_delay: Duration::from_millis(self.group_initial_rebalance_delay_ms),
+            members_max: self.group_max_size,
+        }
+    }
+}
+
 /// Where reads go first.
 #[derive(Args, Clone, Debug)]
 pub struct CacheConfig {
@@ -300,6 +359,11 @@ impl Config {
         }
         if self.broker.lease_heartbeat_ms * 2 > self.broker.lease_ttl_ms {
             return Err("YAKS_LEASE_HEARTBEAT_MS must be at most half of YAKS_LEASE_TTL_MS".to_owned());
+        }
+        if self.group.group_min_session_timeout_ms > self.group.group_max_session_timeout_ms {
+            return Err(
+                "YAKS_GROUP_MIN_SESSION_TIMEOUT_MS must not be above YAKS_GROUP_MAX_SESSION_TIMEOUT_MS".to_owned(),
+            );
         }
         Ok(())
     }

@@ -13,6 +13,9 @@ use crate::answer::{self, Answer, EncodeError};
 use crate::broker::Broker;
 use crate::client::{Client, Software};
 use crate::frame::BytePermit;
+use crate::group::ask::GroupError;
+use crate::group::relay::{Passed, marker};
+use crate::group::tenure::Place;
 use crate::handlers;
 use crate::handlers::produce::ProduceReply;
 use crate::wire_shape::{self, RequestShape, WireError, tables};
@@ -96,6 +99,42 @@ macro_rules! ordinary {
     };
 }
 
+/// A request to one group: answered by the agent that coordinates it, in a group's own time.
+macro_rules! grouped {
+    ($key:ident, $module:ident, $request:ident) => {
+        |call| {
+            Box::pin(async move {
+                let request = decode::<kafka_protocol::messages::$request>(&call)?;
+                let later = async move {
+                    let response = match pass_on(&call, ApiKey::$key, &request.group_id).await {
+                        None => handlers::$module::handle(&call.broker, &call.client, call.version, request).await,
+                        Some(Ok(rest)) => return answer::passed_back(call.correlation_id, rest),
+                        Some(Err(error)) => handlers::$module::refused(call.version, &request, &error),
+                    };
+                    answer::encode(call.version, call.correlation_id, &response)
+                };
+                Ok(Reply::Later(later.boxed()))
+            })
+        }
+    };
+}
+
+/// A request to several groups, each of which may have another coordinator.
+macro_rules! several_groups {
+    ($module:ident, $request:ident) => {
+        |call| {
+            Box::pin(async move {
+                let request = decode::<kafka_protocol::messages::$request>(&call)?;
+                let later = async move {
+                    let response = handlers::$module::handle(&call.broker, &call.client, call.version, request).await;
+                    answer::encode(call.version, call.correlation_id, &response)
+                };
+                Ok(Reply::Later(later.boxed()))
+            })
+        }
+    };
+}
+
 macro_rules! api {
     ($key:ident, $advertised:expr, $served_min:expr, $shape:ident, $handler:expr) => {
         Api {
@@ -132,7 +171,7 @@ pub const APIS: &[Api] = &[
         2..=9,
         2,
         OFFSET_COMMIT,
-        ordinary!(offset_commit, OffsetCommitRequest)
+        grouped!(OffsetCommit, offset_commit, OffsetCommitRequest)
     ),
     api!(
         OffsetFetch,
@@ -147,6 +186,48 @@ pub const APIS: &[Api] = &[
         0,
         FIND_COORDINATOR,
         ordinary!(find_coordinator, FindCoordinatorRequest)
+    ),
+    api!(
+        JoinGroup,
+        0..=9,
+        0,
+        JOIN_GROUP,
+        grouped!(JoinGroup, join_group, JoinGroupRequest)
+    ),
+    api!(
+        Heartbeat,
+        0..=4,
+        0,
+        HEARTBEAT,
+        grouped!(Heartbeat, heartbeat, HeartbeatRequest)
+    ),
+    api!(
+        LeaveGroup,
+        0..=5,
+        0,
+        LEAVE_GROUP,
+        grouped!(LeaveGroup, leave_group, LeaveGroupRequest)
+    ),
+    api!(
+        SyncGroup,
+        0..=5,
+        0,
+        SYNC_GROUP,
+        grouped!(SyncGroup, sync_group, SyncGroupRequest)
+    ),
+    api!(
+        DescribeGroups,
+        0..=6,
+        0,
+        DESCRIBE_GROUPS,
+        several_groups!(describe_groups, DescribeGroupsRequest)
+    ),
+    api!(
+        ListGroups,
+        0..=5,
+        0,
+        LIST_GROUPS,
+        ordinary!(list_groups, ListGroupsRequest)
     ),
     api!(ApiVersions, 0..=4, 0, API_VERSIONS, api_versions),
     api!(
@@ -169,6 +250,20 @@ pub const APIS: &[Api] = &[
         0,
         INIT_PRODUCER_ID,
         ordinary!(init_producer_id, InitProducerIdRequest)
+    ),
+    api!(
+        DeleteGroups,
+        0..=2,
+        0,
+        DELETE_GROUPS,
+        several_groups!(delete_groups, DeleteGroupsRequest)
+    ),
+    api!(
+        OffsetDelete,
+        0..=0,
+        0,
+        OFFSET_DELETE,
+        grouped!(OffsetDelete, offset_delete, OffsetDeleteRequest)
     ),
 ];
 
@@ -198,6 +293,26 @@ impl Api {
 fn decode<R: Decodable>(call: &Call) -> Result<R, RequestError> {
     // Decoding from `Bytes` slices: record payloads stay in the frame's memory.
     R::decode(&mut call.body.clone(), call.version).map_err(|error| RequestError::Undecodable(error.to_string()))
+}
+
+/// Passes a request on if another agent coordinates its group; `None`: it is ours to answer. What was passed on to us once
+/// is ours too, if only to be refused.
+async fn pass_on(call: &Call, key: ApiKey, group: &str) -> Option<Result<Bytes, GroupError>> {
+    if call.client.passed_on_for.is_some() {
+        return None;
+    }
+    let Place::At(agent) = call.broker.groups.place(group) else {
+        return None;
+    };
+    let api = find(key as i16)?;
+    let request = Passed {
+        api_key: key as i16,
+        version: call.version,
+        flexible: api.is_flexible(call.version),
+        client_id: marker::mark(call.client.host(), call.client.client_id.as_deref()),
+        body: call.body.clone(),
+    };
+    Some(call.broker.relay.pass(api.name, group, &agent, request).await)
 }
 
 fn api_versions(call: Call) -> BoxFuture<'static, Result<Reply, RequestError>> {

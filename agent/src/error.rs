@@ -8,6 +8,8 @@ use metastore::MetastoreError;
 use record_batch::BatchError;
 use types::{Offset, TopicNameError};
 
+use crate::group::ask::GroupError;
+
 /// Why a batch is not taken. None of these enters the buffer, so a retry cannot duplicate anything.
 pub fn of_batch(error: &BatchError) -> ResponseError {
     match error {
@@ -19,6 +21,28 @@ pub fn of_batch(error: &BatchError) -> ResponseError {
         BatchError::Transactional => ResponseError::InvalidTxnState,
         BatchError::UnsupportedCompression(_) => ResponseError::UnsupportedCompressionType,
         BatchError::InvalidTimestamp { .. } => ResponseError::InvalidTimestamp,
+    }
+}
+
+/// Why a group does not do what it was asked.
+pub fn of_group(error: &GroupError) -> ResponseError {
+    match error {
+        // Clients look for the coordinator again. What they asked may have happened; asked again it does no harm.
+        GroupError::NotCoordinator => ResponseError::NotCoordinator,
+        GroupError::Unavailable => ResponseError::CoordinatorNotAvailable,
+        GroupError::NotFound => ResponseError::GroupIdNotFound,
+        GroupError::InvalidGroupId => ResponseError::InvalidGroupId,
+        GroupError::InvalidSessionTimeout => ResponseError::InvalidSessionTimeout,
+        // Members that hear this join as somebody new.
+        GroupError::UnknownMember => ResponseError::UnknownMemberId,
+        GroupError::MemberIdRequired(_) => ResponseError::MemberIdRequired,
+        GroupError::FencedInstance => ResponseError::FencedInstanceId,
+        GroupError::IllegalGeneration => ResponseError::IllegalGeneration,
+        GroupError::Rebalancing => ResponseError::RebalanceInProgress,
+        GroupError::InconsistentProtocol => ResponseError::InconsistentGroupProtocol,
+        GroupError::Full => ResponseError::GroupMaxSizeReached,
+        GroupError::NotEmpty => ResponseError::NonEmptyGroup,
+        GroupError::Contradiction => ResponseError::UnknownServerError,
     }
 }
 

@@ -13,6 +13,7 @@ pub mod error;
 pub mod fetch;
 pub mod fetch_answer;
 pub mod frame;
+pub mod group;
 pub mod handlers;
 pub mod hints;
 pub mod incoming;

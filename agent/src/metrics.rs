@@ -55,6 +55,17 @@ pub const BATCHES_REFUSED: &str = "yaks_batches_refused_total";
 /// Bytes of record batches taken in.
 pub const PRODUCE_BYTES: &str = "yaks_produce_bytes_total";
 
+/// Groups taken from another coordinator, or loaded.
+pub const GROUPS_TAKEN: &str = "yaks_groups_taken_total";
+/// Writes of groups.
+pub const GROUP_SAVES: &str = "yaks_group_saves_total";
+/// Groups held in memory.
+pub const GROUPS: &str = "yaks_groups";
+/// Requests passed on to other agents, by API and result.
+pub const RELAYED: &str = "yaks_relayed_requests_total";
+/// Offsets of idle groups that were forgotten.
+pub const OFFSETS_EXPIRED: &str = "yaks_offsets_expired_total";
+
 /// Tells the exporter what each metric means.
 pub fn describe() {
     describe_gauge!(CONNECTIONS, Unit::Count, "Kafka connections open now");
@@ -136,6 +147,23 @@ pub fn describe() {
         BATCHES_REFUSED,
         Unit::Count,
         "Record batches refused before they entered the buffer"
+    );
+    describe_counter!(
+        GROUPS_TAKEN,
+        Unit::Count,
+        "Consumer groups taken from another coordinator, or loaded"
+    );
+    describe_counter!(GROUP_SAVES, Unit::Count, "Writes of consumer groups");
+    describe_gauge!(GROUPS, Unit::Count, "Consumer groups held in memory");
+    describe_counter!(
+        RELAYED,
+        Unit::Count,
+        "Requests passed on to the coordinators of their groups, by API and result"
+    );
+    describe_counter!(
+        OFFSETS_EXPIRED,
+        Unit::Count,
+        "Offsets of idle consumer groups that were forgotten"
     );
     describe_counter!(PRODUCE_BYTES, Unit::Bytes, "Bytes of record batches taken in");
 }

@@ -1,21 +1,23 @@
 //! What the agent has as a process: connections to the outside, ports, metrics. Tests and the simulator do without.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use cache_api::CacheClient;
 use daemon::{Readiness, Tasks, bind, raise_nofile_limit, serve_admin};
-use metastore::Metastore;
+use metastore::{Metastore, PostgresConfig};
 use storage::{ObjectStore, S3Store};
 use telemetry::Telemetry;
+use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use types::{SystemClock, SystemEntropy};
 
 use crate::config::{CommitPath, Config};
 use crate::fetch::read::ObjectCache;
+use crate::group::relay::TcpDialer;
 use crate::produce::invoke::{CommitFunction, LambdaFunction};
 use crate::run::{Deps, run};
 
@@ -82,9 +84,40 @@ async fn reach(config: &Config) -> anyhow::Result<Deps> {
         function: function(config).await,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        dialer: Arc::new(TcpDialer),
+        peer_address: peer_address(config).await,
         incoming: Box::new(incoming),
         readiness,
     })
+}
+
+/// Where other agents reach this one.
+async fn peer_address(config: &Config) -> String {
+    let host = match config.group.peer_host.as_str() {
+        "auto" if !config.broker.broker_host.is_unspecified() => config.broker.broker_host.to_string(),
+        "auto" => own_address(&config.postgres).await.to_string(),
+        host => host.to_owned(),
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    format!("{host}:{}", config.broker.broker_port)
+}
+
+/// The address from which this machine reaches Postgres: agents share the network that leads there. Connecting a datagram socket
+/// sends nothing.
+async fn own_address(postgres: &PostgresConfig) -> IpAddr {
+    let towards = async {
+        let socket = UdpSocket::bind((IpAddr::from([0, 0, 0, 0]), 0)).await?;
+        socket.connect((postgres.host.as_str(), postgres.port)).await?;
+        socket.local_addr()
+    };
+    match towards.await {
+        Ok(address) => address.ip(),
+        Err(error) => {
+            let fallback = IpAddr::from([127, 0, 0, 1]);
+            warn!(%error, address = %fallback, "no address for other agents found; set YAKS_PEER_HOST");
+            fallback
+        }
+    }
 }
 
 async fn reach_postgres(config: &Config) -> anyhow::Result<Metastore> {

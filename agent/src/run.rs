@@ -24,6 +24,10 @@ use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
 use crate::fetch::serve::Fetcher;
 use crate::fetch::wait::LogEndsWatch;
 use crate::frame::BytePermits;
+use crate::group::coordinator::Coordinator;
+use crate::group::expiry::{expire, look_after_left_behind};
+use crate::group::relay::{Dialer, Relay};
+use crate::group::tenure::Tenure;
 use crate::hints::CommitSignal;
 use crate::incoming::Incoming;
 use crate::produce::buffer::SealRules;
@@ -47,6 +51,10 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Ids and jitter.
     pub entropy: Arc<dyn Entropy>,
+    /// Other agents.
+    pub dialer: Arc<dyn Dialer>,
+    /// Where they reach this one, as `host:port`.
+    pub peer_address: String,
     /// Clients.
     pub incoming: Box<dyn Incoming>,
     /// Told whether the agent should get traffic.
@@ -59,10 +67,23 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
     let serving = deps.readiness.condition("serving");
     let background = Tasks::new(CancellationToken::new());
     let writing = Tasks::new(CancellationToken::new());
-    let _killed_if_dropped = (background.abort_on_drop(), writing.abort_on_drop());
-
     let stop_serving = shutdown.child_token();
-    let starting = Box::pin(start_parts(&config, &deps, &stop_serving, &background, &writing));
+    // With serving, so that members that wait are sent to the next coordinator.
+    let coordinating = Tasks::new(stop_serving.clone());
+    let _killed_if_dropped = (
+        background.abort_on_drop(),
+        writing.abort_on_drop(),
+        coordinating.abort_on_drop(),
+    );
+
+    let starting = Box::pin(start_parts(
+        &config,
+        &deps,
+        &stop_serving,
+        &background,
+        &writing,
+        &coordinating,
+    ));
     // A Postgres that goes away in between is waited for; a signal need not be.
     let Some(broker) = shutdown.run_until_cancelled(starting).await else {
         return Ok(());
@@ -95,7 +116,10 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
         }
     };
     let ((), written) = tokio::join!(drained, writing.stop(times.drain));
-    let ended = background.stop(times.background).await;
+    let ended = background
+        .stop(times.background)
+        .await
+        .and(coordinating.stop(times.background).await);
     if tokio::time::timeout(times.close, deps.metastore.close()).await.is_err() {
         warn!("statements under way are left behind");
     }
@@ -141,6 +165,7 @@ async fn start_parts(
     stop_serving: &CancellationToken,
     background: &Tasks,
     writing: &Tasks,
+    coordinating: &Tasks,
 ) -> anyhow::Result<Arc<Broker>> {
     let lease = take_lease(config, deps).await?;
     let (cluster, renewal) = ClusterView::load(deps.metastore.clone(), lease.own()).await?;
@@ -151,6 +176,11 @@ async fn start_parts(
     let stop = || background.shutdown().clone();
     let (announce, stream) = watch::channel(None);
 
+    let tenure = Tenure::new(
+        Arc::clone(&cluster),
+        lease.confirmed(),
+        Duration::from_millis(config.broker.lease_ttl_ms),
+    );
     background.spawn_core("cluster view", renewal.run(stop()));
     background.spawn_core("lease", lease.keep(stream, deps.readiness.condition("lease"), stop()));
     background.spawn_core("backlog", backlog::watch(metastore(), stop()));
@@ -167,6 +197,8 @@ async fn start_parts(
         cursors: Cursors::default(),
         stopping: stop_serving.clone(),
     };
+    let groups = start_groups(config, deps, &cluster, &tenure, coordinating);
+    let relay = Relay::new(Arc::clone(&deps.dialer), tenure, coordinating.clone());
     let writer = start_writer(config, deps, &cluster, signal, announce, writing).await;
     Ok(Arc::new(Broker {
         metastore: metastore(),
@@ -175,6 +207,8 @@ async fn start_parts(
             auto_create: config.broker.auto_create_topics,
             partition_count: config.broker.num_partitions,
         },
+        groups,
+        relay,
         writer,
         fetcher,
         ack_mode: config.write.ack_mode,
@@ -182,6 +216,34 @@ async fn start_parts(
         fetch_bytes_max: config.broker.fetch_max_bytes,
         clock: Arc::clone(&deps.clock),
     }))
+}
+
+fn start_groups(
+    config: &Config,
+    deps: &Deps,
+    cluster: &Arc<ClusterView>,
+    tenure: &Tenure,
+    tasks: &Tasks,
+) -> Coordinator {
+    let coordinator = Coordinator::new(
+        deps.metastore.clone(),
+        Arc::clone(cluster),
+        tenure.clone(),
+        config.group.limits(),
+        Arc::clone(&deps.entropy),
+        tasks.clone(),
+    );
+    let looking = look_after_left_behind(deps.metastore.clone(), coordinator.clone(), tasks.shutdown().clone());
+    tasks.spawn("groups left behind", looking);
+    let expiring = expire(
+        deps.metastore.clone(),
+        Duration::from_secs(60 * config.group.offsets_retention_minutes),
+        Duration::from_millis(config.group.offsets_retention_check_interval_ms),
+        Arc::clone(&deps.entropy),
+        tasks.shutdown().clone(),
+    );
+    tasks.spawn("group expiry", expiring);
+    coordinator
 }
 
 async fn take_lease(config: &Config, deps: &Deps) -> anyhow::Result<Lease> {
@@ -200,6 +262,7 @@ async fn take_lease(config: &Config, deps: &Deps) -> anyhow::Result<Lease> {
         } else {
             String::new()
         },
+        peer_address: deps.peer_address.clone(),
     };
     let times = LeaseTimes {
         ttl: Duration::from_millis(config.broker.lease_ttl_ms),

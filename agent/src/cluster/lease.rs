@@ -43,6 +43,8 @@ pub struct Lease {
     wanted: NewAgent,
     times: LeaseTimes,
     own: watch::Sender<LiveAgent>,
+    /// When the last renewal that succeeded was begun; `None`: another agent has our node id.
+    confirmed: watch::Sender<Option<Instant>>,
 }
 
 /// How the last heartbeat went.
@@ -59,9 +61,10 @@ impl Lease {
     pub async fn take(metastore: Metastore, wanted: NewAgent, times: LeaseTimes) -> Result<Self, LeaseError> {
         let deadline = Instant::now() + times.ttl * 2;
         let mut waiting = false;
-        let node_id = loop {
+        let (node_id, begun) = loop {
+            let begun = Instant::now();
             match metastore.take_lease(&wanted, times.ttl_ms()).await {
-                Ok(node_id) => break node_id,
+                Ok(node_id) => break (node_id, begun),
                 Err(LeaseError::Taken(by)) if is_predecessor(&by, &wanted) && Instant::now() < deadline => {
                     if !waiting {
                         tracing::info!(
@@ -83,6 +86,7 @@ impl Lease {
             wanted,
             times,
             own,
+            confirmed: watch::Sender::new(Some(begun)),
         })
     }
 
@@ -94,6 +98,11 @@ impl Lease {
     /// How clients are shown this agent; changes when another node id has to be taken.
     pub fn own(&self) -> watch::Receiver<LiveAgent> {
         self.own.subscribe()
+    }
+
+    /// Since when at least the lease is certainly held for its TTL; `None`: it is lost.
+    pub fn confirmed(&self) -> watch::Receiver<Option<Instant>> {
+        self.confirmed.subscribe()
     }
 
     /// Renews the lease until `shutdown`, then gives it back. Names the open stream, at once when it changes;
@@ -116,13 +125,23 @@ impl Lease {
                 Ok(()) = stream.changed() => {}
             }
             let open = *stream.borrow_and_update();
+            let begun = Instant::now();
             let Some(beat) = shutdown.run_until_cancelled(self.beat(open, last)).await else {
                 break;
             };
+            self.confirm(beat, begun);
             self.report(last, beat, &condition);
             last = beat;
         }
         self.release().await;
+    }
+
+    fn confirm(&self, beat: Beat, begun: Instant) {
+        match beat {
+            Beat::Held => self.confirmed.send_replace(Some(begun)),
+            Beat::Lost => self.confirmed.send_replace(None),
+            Beat::Unreachable => return,
+        };
     }
 
     async fn beat(&self, stream: Option<StreamId>, last: Beat) -> Beat {
@@ -219,5 +238,6 @@ fn live_agent(wanted: &NewAgent, node_id: NodeId) -> LiveAgent {
         port: wanted.port,
         rack: wanted.rack.clone(),
         cache_url: wanted.cache_url.clone(),
+        peer_address: wanted.peer_address.clone(),
     }
 }

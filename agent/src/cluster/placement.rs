@@ -35,6 +35,7 @@ impl AsRef<str> for AdvertisedBroker {
 /// The brokers of the cluster, and which of them serve clients of one zone.
 #[derive(Clone, Debug)]
 pub struct Placement {
+    agents: Vec<LiveAgent>,
     brokers: Vec<AdvertisedBroker>,
     /// The brokers of the client's zone, else all.
     candidates: Vec<AdvertisedBroker>,
@@ -54,7 +55,11 @@ impl Placement {
             .cloned()
             .collect();
         let candidates = if near.is_empty() { brokers.clone() } else { near };
-        Self { brokers, candidates }
+        Self {
+            agents: agents.to_vec(),
+            brokers,
+            candidates,
+        }
     }
 
     /// Every broker, by id.
@@ -73,10 +78,24 @@ impl Placement {
         best(&key, &self.candidates).id
     }
 
-    /// The broker that coordinates a consumer group: the same for clients of every zone.
+    /// The broker that stands for the agent that coordinates a consumer group: the same for clients of every zone.
     pub fn coordinator(&self, group: &str) -> &AdvertisedBroker {
-        best(group.as_bytes(), &self.brokers)
+        let agent = coordinating_agent(&self.agents, group);
+        let shown = |broker: &&AdvertisedBroker| broker.host == agent.host && broker.port == agent.port;
+        self.brokers
+            .iter()
+            .find(shown)
+            .expect("every agent is shown as some broker")
     }
+}
+
+/// The agent that coordinates a consumer group. Chosen among agents, not brokers: of several behind one address it is one,
+/// to which the others pass requests on.
+pub fn coordinating_agent<'a>(agents: &'a [LiveAgent], group: &str) -> &'a LiveAgent {
+    let ids: Vec<String> = agents.iter().map(|agent| agent.node_id.to_string()).collect();
+    let first = rendezvous_rank(group.as_bytes(), &ids)[0];
+    let first = ids.iter().position(|id| std::ptr::eq(id, first));
+    &agents[first.expect("the first of the ranking is one of them")]
 }
 
 fn best<'a>(key: &[u8], brokers: &'a [AdvertisedBroker]) -> &'a AdvertisedBroker {
@@ -140,6 +159,7 @@ mod tests {
             port: 9092,
             rack: rack.to_owned(),
             cache_url: String::new(),
+            peer_address: String::new(),
         }
     }
 

@@ -138,6 +138,11 @@ impl ClusterView {
         self.own.borrow().node_id
     }
 
+    /// This agent as others see it.
+    pub fn own(&self) -> LiveAgent {
+        self.own.borrow().clone()
+    }
+
     /// The latest snapshot; never waits.
     pub fn snapshot(&self) -> Arc<ClusterSnapshot> {
         Arc::clone(&self.snapshot.borrow())
@@ -269,6 +274,7 @@ mod tests {
             port: 9092,
             rack: String::new(),
             cache_url: String::new(),
+            peer_address: String::new(),
         };
         node_ids.iter().map(agent).collect()
     }

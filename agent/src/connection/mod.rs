@@ -161,7 +161,7 @@ impl Reader {
                     .acquire(answer.iter().map(bytes::Bytes::len).sum())
                     .await,
             ),
-            Body::Later(_) => None,
+            Body::Later(_) | Body::AnyTime(_) => None,
         };
         let pending = Pending {
             api,
@@ -182,6 +182,7 @@ impl Reader {
                 self.client.introduce(software);
                 Some(Body::Ready(answer))
             }
+            Reply::Later(answer) if self.client.passed_on_for.is_some() => Some(Body::AnyTime(answer)),
             Reply::Later(answer) => Some(Body::Later(answer)),
             Reply::Nothing => None,
         };

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use metrics::counter;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{self, error::TryRecvError};
@@ -32,6 +34,8 @@ pub(super) struct Pending {
 pub(super) enum Body {
     Ready(Answer),
     Later(BoxFuture<'static, Result<Answer, EncodeError>>),
+    /// Whenever it is ready: who asked tells answers apart by their correlation ids.
+    AnyTime(BoxFuture<'static, Result<Answer, EncodeError>>),
 }
 
 /// Why no more answers leave.
@@ -56,7 +60,8 @@ pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
         gathered: Vec::new(),
         stall,
     };
-    while let Some(pending) = next(&mut queue, &mut out).await? {
+    let mut any_time = FuturesUnordered::new();
+    while let Some(pending) = next_of_all(&mut queue, &mut any_time, &mut out).await? {
         let Pending {
             api,
             received,
@@ -66,6 +71,10 @@ pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
         let answer = match body {
             Body::Ready(answer) => answer,
             Body::Later(answer) => finish(answer, &mut out).await?,
+            Body::AnyTime(answer) => {
+                any_time.push(in_its_time(api, received, answer));
+                continue;
+            }
         };
         for piece in answer {
             out.put(piece).await?;
@@ -75,6 +84,54 @@ pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
     }
     out.socket.shutdown().await?;
     Ok(())
+}
+
+/// Most answers of one connection that are worked on out of turn; at this number no more are taken from the queue.
+const ANY_TIME_MAX: usize = 8192;
+
+type AnyTime = FuturesUnordered<BoxFuture<'static, Result<Pending, EncodeError>>>;
+
+fn in_its_time(
+    api: &'static str,
+    received: Instant,
+    answer: BoxFuture<'static, Result<Answer, EncodeError>>,
+) -> BoxFuture<'static, Result<Pending, EncodeError>> {
+    let ready = async move {
+        Ok(Pending {
+            api,
+            received,
+            body: Body::Ready(answer.await?),
+            bytes: None,
+        })
+    };
+    ready.boxed()
+}
+
+/// The next of the queue, or what is ready out of turn. None is left when the queue is closed and all are answered.
+async fn next_of_all<W: AsyncWrite + Unpin>(
+    queue: &mut mpsc::Receiver<Pending>,
+    any_time: &mut AnyTime,
+    out: &mut Out<W>,
+) -> Result<Option<Pending>, WriteError> {
+    if any_time.is_empty() {
+        return next(queue, out).await;
+    }
+    if let Poll::Ready(Some(ready)) = futures::poll!(any_time.next()) {
+        return Ok(Some(ready?));
+    }
+    if any_time.len() < ANY_TIME_MAX
+        && let Ok(pending) = queue.try_recv()
+    {
+        return Ok(Some(pending));
+    }
+    out.flush().await?;
+    let room = any_time.len() < ANY_TIME_MAX;
+    tokio::select! {
+        biased;
+        Some(ready) = any_time.next() => Ok(Some(ready?)),
+        Some(pending) = queue.recv(), if room => Ok(Some(pending)),
+        else => Ok(None),
+    }
 }
 
 /// The next of the queue. What was gathered leaves before it has to be waited for.

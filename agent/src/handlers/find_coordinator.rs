@@ -87,6 +87,7 @@ mod tests {
             port: 9092,
             rack: String::new(),
             cache_url: String::new(),
+            peer_address: String::new(),
         };
         find(
             &Placement::new(&[agent], None),

@@ -1,5 +1,5 @@
-//! OffsetCommit: remembers how far a group has read. Groups that Kafka manages (JoinGroup) are not built yet, so only
-//! consumers that assign partitions to themselves commit: generation -1.
+//! OffsetCommit: remembers how far a group has read. Members commit in their generation; consumers that assign partitions to
+//! themselves, and administrators, without one, while the group has no members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,14 +8,16 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
-use metastore::{CommittedOffset, TopicPartition};
+use metastore::{CommittedOffset, GroupFence, GroupWriteError, TopicPartition};
 use types::limits::OFFSET_METADATA_BYTES_MAX;
 use types::{Offset, PartitionIndex};
 
-use super::wire::{check_group_id, code, parse_topic_name};
+use super::groups::{check_id, identity};
+use super::wire::{code, parse_topic_name};
 use crate::broker::Broker;
 use crate::client::Client;
-use crate::error::{Asked, of_metastore};
+use crate::error::of_group;
+use crate::group::ask::{Ask, GroupError, MemberAsk, Told};
 
 /// What is to be written; a partition named twice keeps what came last.
 type Offsets = BTreeMap<TopicPartition, CommittedOffset>;
@@ -24,37 +26,46 @@ type Offsets = BTreeMap<TopicPartition, CommittedOffset>;
 pub async fn handle(
     broker: &Arc<Broker>,
     _client: &Client,
-    _version: i16,
+    version: i16,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
-    if let Err(error) = check_request(&request) {
-        return answer(&request.topics, |_, _| Some(error));
-    }
-    let offsets = offsets(&request.topics);
-    match broker.metastore.commit_group_offsets(&request.group_id, &offsets).await {
+    match commit(broker, &request).await {
         Ok(known) => answer(&request.topics, |topic, partition| judge(topic, partition, &known)),
-        Err(error) => {
-            tracing::warn!(group.id = %request.group_id.as_str(), %error, "offsets cannot be committed");
-            let error = of_metastore(&error, Asked::Group);
-            answer(&request.topics, |topic, partition| {
-                check(topic, partition).err().or(Some(error))
-            })
+        Err(error) => refused(version, &request, &error),
+    }
+}
+
+/// The group says who may commit; its row, locked while the offsets are written, holds it to that.
+async fn commit(broker: &Broker, request: &OffsetCommitRequest) -> Result<BTreeSet<TopicPartition>, GroupError> {
+    let group = request.group_id.as_str();
+    check_id(group)?;
+    let who = MemberAsk {
+        member: identity(&request.member_id, request.group_instance_id.as_ref()),
+        generation: request.generation_id_or_member_epoch,
+    };
+    let (epoch, told) = broker.groups.ask(group, Ask::Commit(who)).await?;
+    let Told::MayCommit { generation } = told else {
+        return Err(GroupError::Unavailable);
+    };
+    let fence = GroupFence { epoch, generation };
+    let offsets = offsets(&request.topics);
+    match broker.metastore.commit_group_offsets(group, fence, &offsets).await {
+        Ok(known) => Ok(known),
+        // Another coordinator or generation: asked again, whoever coordinates now says which.
+        Err(GroupWriteError::Fenced) => Err(GroupError::NotCoordinator),
+        Err(GroupWriteError::Metastore(error)) => {
+            tracing::warn!(group.id = group, %error, "offsets cannot be committed");
+            Err(GroupError::Unavailable)
         }
     }
 }
 
-fn check_request(request: &OffsetCommitRequest) -> Result<(), ResponseError> {
-    if request.group_id.is_empty() {
-        return Err(ResponseError::InvalidGroupId);
-    }
-    check_group_id(&request.group_id)?;
-    // No group has members, so a generation belongs to one that is gone. Without a generation Kafka does not look at the
-    // member id either.
-    if request.generation_id_or_member_epoch >= 0 {
-        Err(ResponseError::IllegalGeneration)
-    } else {
-        Ok(())
-    }
+/// The answer where nothing is committed.
+pub fn refused(_version: i16, request: &OffsetCommitRequest, error: &GroupError) -> OffsetCommitResponse {
+    let error = of_group(error);
+    answer(&request.topics, |topic, partition| {
+        check(topic, partition).err().or(Some(error))
+    })
 }
 
 fn offsets(topics: &[OffsetCommitRequestTopic]) -> Offsets {
@@ -129,24 +140,11 @@ mod tests {
     use super::*;
     use crate::handlers::wire::{encodes, text};
 
-    fn request(group: &str, generation: i32) -> OffsetCommitRequest {
-        OffsetCommitRequest::default()
-            .with_group_id(text(group).into())
-            .with_generation_id_or_member_epoch(generation)
-    }
-
     fn topic(name: &str, metadata: String) -> OffsetCommitRequestTopic {
         let partition = OffsetCommitRequestPartition::default().with_committed_metadata(Some(metadata.into()));
         OffsetCommitRequestTopic::default()
             .with_name(text(name).into())
             .with_partitions(vec![partition])
-    }
-
-    #[test]
-    fn only_consumers_without_a_generation_may_commit() {
-        assert_eq!(check_request(&request("g", -1)), Ok(()));
-        assert_eq!(check_request(&request("g", 0)), Err(ResponseError::IllegalGeneration));
-        assert_eq!(check_request(&request("", -1)), Err(ResponseError::InvalidGroupId));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use agent::config::Config;
 use agent::fetch::read::ObjectCache;
+use agent::group::relay::NoDialer;
 use agent::incoming::Accepted;
 use agent::run::{Deps, run};
 use bytes::{Bytes, BytesMut};
@@ -99,6 +100,8 @@ impl World {
             function: None,
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(self.entropy.next_u64())),
+            dialer: Arc::new(NoDialer),
+            peer_address: String::new(),
             incoming: Box::new(incoming),
             readiness: readiness.clone(),
         };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::postgres::Postgres;
 use crate::{
-    Audits, Cluster, Commits, GroupOffsets, Hints, Leases, Lifecycle, LogIndex, Orphans, Partitions, PostgresConfig,
-    ProducerIds, Schema, Streams, Sweeps, Topics,
+    Audits, Cluster, Commits, ConsumerGroups, GroupOffsets, Hints, Leases, Lifecycle, LogIndex, Orphans, Partitions,
+    PostgresConfig, ProducerIds, Schema, Streams, Sweeps, Topics,
 };
 
 /// All tables of one metastore: one trait per table, each beside its types. Calls of several traits see each other's
@@ -16,6 +16,7 @@ pub trait Backend:
     Audits
     + Cluster
     + Commits
+    + ConsumerGroups
     + GroupOffsets
     + Hints
     + Leases
@@ -39,6 +40,7 @@ impl<T> Backend for T where
     T: Audits
         + Cluster
         + Commits
+        + ConsumerGroups
         + GroupOffsets
         + Hints
         + Leases

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use types::{Offset, PartitionIndex, TopicName, TopicNumber};
 
-use crate::MetastoreError;
+use crate::{GroupFence, GroupWriteError, MetastoreError};
 
 /// A partition, named as consumers name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +46,9 @@ pub trait GroupOffsets {
     async fn commit_group_offsets(
         &self,
         group: &str,
+        fence: GroupFence,
         offsets: &BTreeMap<TopicPartition, CommittedOffset>,
-    ) -> Result<BTreeSet<TopicPartition>, MetastoreError>;
+    ) -> Result<BTreeSet<TopicPartition>, GroupWriteError>;
 
     /// What a group has committed: in all live topics, or in those of `topics` that live. By topic name and partition.
     async fn group_offsets(

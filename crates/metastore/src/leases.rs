@@ -24,6 +24,8 @@ pub struct NewAgent {
     pub rack: String,
     /// Base URL of its cache sidecar; empty: none.
     pub cache_url: String,
+    /// Where other agents reach it, as `host:port`; empty: at what it advertises.
+    pub peer_address: String,
 }
 
 /// An agent whose lease has not run out.
@@ -39,6 +41,8 @@ pub struct LiveAgent {
     pub rack: String,
     /// Base URL of its cache sidecar; empty: none.
     pub cache_url: String,
+    /// Where other agents reach it, as `host:port`; empty: at what it advertises.
+    pub peer_address: String,
 }
 
 /// Why an agent did not get a lease.

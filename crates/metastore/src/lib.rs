@@ -10,6 +10,7 @@ mod cluster;
 mod commit;
 mod commits;
 mod config;
+mod consumer_groups;
 mod error;
 mod group_offsets;
 mod hints;
@@ -36,6 +37,10 @@ pub use cluster::Cluster;
 pub use commit::{CommitError, Committer};
 pub use commits::{Commits, Transacted};
 pub use config::{PostgresConfig, SslMode};
+pub use consumer_groups::{
+    ConsumerGroups, CoordinatorEpoch, ExpiredGroups, GroupFence, GroupKind, GroupState, GroupWriteError, ListedGroup,
+    TakenGroup,
+};
 pub use error::MetastoreError;
 pub use group_offsets::{CommittedOffset, GroupOffset, GroupOffsets, TopicPartition};
 pub use hints::{CommitHints, HintSource, Hints};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agent::config::{CommitPath, Config};
+use agent::group::relay::NoDialer;
 use agent::run::{Deps, run};
 use clap::{Parser, ValueEnum};
 use daemon::Readiness;
@@ -117,6 +118,8 @@ impl Fleet {
             }),
             clock: Arc::new(self.services.clock),
             entropy: self.dice.entropy(),
+            dialer: Arc::new(NoDialer),
+            peer_address: String::new(),
             incoming: Box::new(incoming),
             readiness: Readiness::new(),
         };

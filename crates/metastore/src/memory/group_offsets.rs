@@ -6,29 +6,33 @@ use async_trait::async_trait;
 use types::TopicName;
 
 use super::Connection;
-use crate::{CommittedOffset, GroupOffset, GroupOffsets, MetastoreError, TopicPartition};
+use super::tables::StoredOffset;
+use crate::{CommittedOffset, GroupFence, GroupOffset, GroupOffsets, GroupWriteError, MetastoreError, TopicPartition};
 
 #[async_trait]
 impl GroupOffsets for Connection {
     async fn commit_group_offsets(
         &self,
         group: &str,
+        fence: GroupFence,
         offsets: &BTreeMap<TopicPartition, CommittedOffset>,
-    ) -> Result<BTreeSet<TopicPartition>, MetastoreError> {
-        let commit = self.call("commit_group_offsets", |tables, _| {
+    ) -> Result<BTreeSet<TopicPartition>, GroupWriteError> {
+        let commit = self.call("commit_group_offsets", |tables, now| {
+            tables.fenced(group, fence)?;
             let mut known = BTreeSet::new();
             for (at, committed) in offsets {
-                let topic = tables.live_topics().find(|topic| topic.name == at.topic);
-                let Some(topic) = topic.filter(|topic| topic.has_partition(at.partition)) else {
-                    continue;
+                let Some(number) = tables.number_of(at) else { continue };
+                let stored = StoredOffset {
+                    committed: committed.clone(),
+                    at: now,
                 };
-                let key = (group.to_owned(), topic.number, at.partition);
-                tables.group_offsets.insert(key, committed.clone());
+                let key = (group.to_owned(), number, at.partition);
+                tables.group_offsets.insert(key, stored);
                 known.insert(at.clone());
             }
-            known
+            Ok(known)
         });
-        commit.await
+        commit.await?
     }
 
     async fn group_offsets(
@@ -38,7 +42,7 @@ impl GroupOffsets for Connection {
     ) -> Result<Vec<GroupOffset>, MetastoreError> {
         let look = self.call("group_offsets", |tables, _| {
             let of_group = tables.group_offsets.iter().filter(|((name, _, _), _)| name == group);
-            let shown = of_group.filter_map(|((_, number, index), committed)| {
+            let shown = of_group.filter_map(|((_, number, index), stored)| {
                 let topic = tables.topics.get(number).filter(|topic| !topic.deleted)?;
                 let name = topic.info.name.clone();
                 topics.is_none_or(|topics| topics.contains(&name)).then(|| GroupOffset {
@@ -47,7 +51,7 @@ impl GroupOffsets for Connection {
                         topic: name,
                         partition: *index,
                     },
-                    committed: committed.clone(),
+                    committed: stored.committed.clone(),
                 })
             });
             let mut shown: Vec<GroupOffset> = shown.collect();

@@ -102,6 +102,7 @@ impl Tables {
                 port: agent.port,
                 rack: agent.rack.clone(),
                 cache_url: agent.cache_url.clone(),
+                peer_address: agent.peer_address.clone(),
             },
             incarnation: agent.incarnation,
             stream: agent.stream,

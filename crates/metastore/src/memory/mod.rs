@@ -11,6 +11,7 @@
 mod audits;
 mod cluster;
 mod commits;
+mod consumer_groups;
 mod group_offsets;
 mod hints;
 mod leases;

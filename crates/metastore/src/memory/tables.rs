@@ -9,7 +9,7 @@ use types::{
 };
 use uuid::Uuid;
 
-use crate::{CommittedOffset, LiveAgent, LogEnds, TopicInfo};
+use crate::{CommittedOffset, CoordinatorEpoch, GroupState, LiveAgent, LogEnds, TopicInfo, TopicPartition};
 
 /// Everything the metastore holds.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,11 @@ pub struct Tables {
     /// What partitions remember of producers.
     pub producer_state: BTreeMap<(TopicNumber, PartitionIndex, ProducerId), ProducerState>,
     /// Offsets of groups.
-    pub group_offsets: BTreeMap<(String, TopicNumber, PartitionIndex), CommittedOffset>,
+    pub group_offsets: BTreeMap<(String, TopicNumber, PartitionIndex), StoredOffset>,
+    /// Consumer groups.
+    pub consumer_groups: BTreeMap<String, ConsumerGroup>,
+    /// The last coordinator epoch that was drawn.
+    pub coordinator_epochs: i64,
     /// Leases, those that have run out too.
     pub agents: BTreeMap<NodeId, Lease>,
 }
@@ -96,6 +100,28 @@ pub struct IndexEntry {
     pub max_timestamp: TimestampMs,
 }
 
+/// A row of `group_offsets`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredOffset {
+    /// What was committed.
+    pub committed: CommittedOffset,
+    /// When.
+    pub at: TimestampMs,
+}
+
+/// A row of `consumer_groups`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerGroup {
+    /// Drawn by who took it last.
+    pub epoch: CoordinatorEpoch,
+    /// Who that was.
+    pub coordinator: NodeId,
+    /// What its coordinator wrote.
+    pub state: GroupState,
+    /// Since when it has no members.
+    pub empty_since: Option<TimestampMs>,
+}
+
 /// A row of `agents`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -117,6 +143,12 @@ impl Lease {
 }
 
 impl Tables {
+    /// Number of the topic of a partition that exists.
+    pub(super) fn number_of(&self, at: &TopicPartition) -> Option<TopicNumber> {
+        let topic = self.live_topics().find(|topic| topic.name == at.topic)?;
+        topic.has_partition(at.partition).then_some(topic.number)
+    }
+
     /// Topics that are not deleted.
     pub fn live_topics(&self) -> impl Iterator<Item = &TopicInfo> {
         self.topics

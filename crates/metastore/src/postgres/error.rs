@@ -1,6 +1,6 @@
 //! SQL errors become domain errors here and nowhere else.
 
-use crate::{LeaseError, MetastoreError};
+use crate::{GroupWriteError, LeaseError, MetastoreError};
 
 /// SQLSTATE classes and codes that pass by themselves (PostgreSQL manual, appendix A).
 mod sqlstate {
@@ -52,6 +52,12 @@ fn from_sqlstate(code: &str, message: String) -> MetastoreError {
             INVALID_AUTHORIZATION => MetastoreError::AccessDenied(message),
             _ => MetastoreError::Internal(message),
         },
+    }
+}
+
+impl From<sqlx::Error> for GroupWriteError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Metastore(error.into())
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use types::{Offset, PartitionIndex, TopicName, TopicNumber};
 
 use super::Postgres;
-use crate::{CommittedOffset, GroupOffset, GroupOffsets, MetastoreError, TopicPartition};
+use crate::{CommittedOffset, GroupFence, GroupOffset, GroupOffsets, GroupWriteError, MetastoreError, TopicPartition};
 
 type GroupOffsetRow = (i32, String, i32, i64, i32, Vec<u8>);
 
@@ -15,9 +15,10 @@ impl GroupOffsets for Postgres {
     async fn commit_group_offsets(
         &self,
         group: &str,
+        fence: GroupFence,
         offsets: &BTreeMap<TopicPartition, CommittedOffset>,
-    ) -> Result<BTreeSet<TopicPartition>, MetastoreError> {
-        let rows: Vec<(String, i32)> = sqlx::query_as(include_str!("queries/group_offsets/commit.sql"))
+    ) -> Result<BTreeSet<TopicPartition>, GroupWriteError> {
+        let rows: Vec<(Option<String>, Option<i32>)> = sqlx::query_as(include_str!("queries/group_offsets/commit.sql"))
             .bind(group)
             .bind(offsets.keys().map(|key| key.topic.as_str()).collect::<Vec<_>>())
             .bind(offsets.keys().map(|key| key.partition.0).collect::<Vec<_>>())
@@ -29,11 +30,16 @@ impl GroupOffsets for Postgres {
                     .map(|value| value.metadata.as_bytes())
                     .collect::<Vec<_>>(),
             )
+            .bind(fence.epoch.0)
+            .bind(fence.generation)
             .fetch_all(&self.pool)
             .await?;
-        rows.into_iter()
-            .map(|(topic, index)| topic_partition(&topic, index))
-            .collect()
+        if rows.is_empty() {
+            return Err(GroupWriteError::Fenced);
+        }
+        let known = rows.into_iter().filter_map(|(topic, index)| topic.zip(index));
+        let known = known.map(|(topic, index)| topic_partition(&topic, index));
+        Ok(known.collect::<Result<_, _>>()?)
     }
 
     async fn group_offsets(
@@ -71,7 +77,7 @@ fn from_row(row: GroupOffsetRow) -> Result<GroupOffset, MetastoreError> {
     })
 }
 
-fn topic_partition(topic: &str, index: i32) -> Result<TopicPartition, MetastoreError> {
+pub(super) fn topic_partition(topic: &str, index: i32) -> Result<TopicPartition, MetastoreError> {
     let topic = TopicName::new(topic).map_err(|e| MetastoreError::Internal(format!("topic {topic:?}: {e}")))?;
     Ok(TopicPartition {
         topic,

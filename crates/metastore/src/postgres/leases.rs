@@ -49,7 +49,7 @@ impl Leases for Postgres {
 
     async fn live_agents(&self) -> Result<Vec<LiveAgent>, MetastoreError> {
         let rows = sqlx::query(
-            "SELECT node_id, host, port, rack, cache_url FROM agents
+            "SELECT node_id, host, port, rack, cache_url, peer_address FROM agents
              WHERE lease_expires_at > clock_timestamp() ORDER BY node_id",
         )
         .fetch_all(&self.pool)
@@ -86,15 +86,17 @@ impl Postgres {
                 .bind(&agent.rack)
                 .bind(&agent.cache_url)
                 .bind(millis(ttl_ms))
+                .bind(&agent.peer_address)
                 .fetch_optional(&self.pool)
                 .await?;
             if taken.is_some() {
                 return Ok(node_id);
             }
-            let holder = sqlx::query("SELECT node_id, host, port, rack, cache_url FROM agents WHERE node_id = $1")
-                .bind(node_id.0)
-                .fetch_optional(&self.pool)
-                .await?;
+            let holder =
+                sqlx::query("SELECT node_id, host, port, rack, cache_url, peer_address FROM agents WHERE node_id = $1")
+                    .bind(node_id.0)
+                    .fetch_optional(&self.pool)
+                    .await?;
             if let Some(holder) = holder {
                 return Err(LeaseError::Taken(live_agent(&holder)?));
             }
@@ -102,7 +104,7 @@ impl Postgres {
     }
 }
 
-fn millis(ttl_ms: u64) -> f64 {
+pub(super) fn millis(ttl_ms: u64) -> f64 {
     // The interval's factor is a float8; a TTL is far below 2^53 ms.
     ttl_ms as f64
 }
@@ -116,5 +118,6 @@ fn live_agent(row: &PgRow) -> Result<LiveAgent, MetastoreError> {
         port: u16::try_from(port).map_err(|_| MetastoreError::Internal(format!("agent {node_id} has port {port}")))?,
         rack: row.try_get("rack")?,
         cache_url: row.try_get("cache_url")?,
+        peer_address: row.try_get("peer_address")?,
     })
 }

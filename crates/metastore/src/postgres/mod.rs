@@ -3,6 +3,7 @@
 mod audits;
 mod cluster;
 mod commit_tx;
+mod consumer_groups;
 mod error;
 mod group_offsets;
 mod hints;

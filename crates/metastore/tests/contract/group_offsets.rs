@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::world::{World, name, topic};
-use metastore::{CommittedOffset, Metastore, TopicPartition};
-use types::{Offset, PartitionIndex};
+use metastore::{CommittedOffset, GroupFence, GroupKind, Metastore, TopicPartition};
+use types::{NodeId, Offset, PartitionIndex};
 
-fn at(topic: &str, partition: i32) -> TopicPartition {
+pub(crate) fn at(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition {
         topic: name(topic),
         partition: PartitionIndex(partition),
     }
 }
 
-fn committed(offset: i64) -> CommittedOffset {
+pub(crate) fn committed(offset: i64) -> CommittedOffset {
     CommittedOffset {
         offset: Offset(offset),
         leader_epoch: -1,
@@ -21,7 +21,16 @@ fn committed(offset: i64) -> CommittedOffset {
     }
 }
 
-async fn offsets(metastore: &Metastore, group: &str) -> BTreeMap<TopicPartition, CommittedOffset> {
+/// Takes a group for whoever commits next.
+async fn fence(metastore: &Metastore, group: &str) -> GroupFence {
+    let taken = metastore.take_group(group, NodeId(1), Some(GroupKind::Classic)).await;
+    GroupFence {
+        epoch: taken.unwrap().expect("it is created").epoch,
+        generation: None,
+    }
+}
+
+pub(crate) async fn offsets(metastore: &Metastore, group: &str) -> BTreeMap<TopicPartition, CommittedOffset> {
     let rows = metastore.group_offsets(group, None).await.expect("it answers");
     rows.into_iter().map(|row| (row.partition, row.committed)).collect()
 }
@@ -30,13 +39,14 @@ pub(crate) async fn a_later_commit_replaces_an_earlier_one_and_groups_are_apart(
     let metastore = world.metastore.clone();
     topic(&metastore, "t", 2).await;
     let first = BTreeMap::from([(at("t", 0), committed(5)), (at("t", 1), committed(6))]);
-    metastore.commit_group_offsets("g", &first).await.unwrap();
+    let (g, other) = (fence(&metastore, "g").await, fence(&metastore, "other").await);
+    metastore.commit_group_offsets("g", g, &first).await.unwrap();
     metastore
-        .commit_group_offsets("other", &BTreeMap::from([(at("t", 0), committed(1))]))
+        .commit_group_offsets("other", other, &BTreeMap::from([(at("t", 0), committed(1))]))
         .await
         .unwrap();
     metastore
-        .commit_group_offsets("g", &BTreeMap::from([(at("t", 0), committed(9))]))
+        .commit_group_offsets("g", g, &BTreeMap::from([(at("t", 0), committed(9))]))
         .await
         .unwrap();
     let expected = BTreeMap::from([(at("t", 0), committed(9)), (at("t", 1), committed(6))]);
@@ -52,7 +62,16 @@ pub(crate) async fn partitions_that_do_not_exist_are_left_out_without_failing_th
         (at("t", 1), committed(2)),
         (at("u", 0), committed(3)),
     ]);
-    let known = metastore.commit_group_offsets("g", &wanted).await.unwrap();
+    let g = fence(&metastore, "g").await;
+    let known = metastore.commit_group_offsets("g", g, &wanted).await.unwrap();
+    let nowhere = BTreeMap::from([(at("u", 0), committed(3))]);
+    assert!(
+        metastore
+            .commit_group_offsets("g", g, &nowhere)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [at("t", 0)]);
     assert_eq!(offsets(&metastore, "g").await.len(), 1);
 }
@@ -60,8 +79,9 @@ pub(crate) async fn partitions_that_do_not_exist_are_left_out_without_failing_th
 pub(crate) async fn offsets_of_a_deleted_topic_do_not_come_back_with_its_name(world: World) {
     let metastore = world.metastore.clone();
     let old = topic(&metastore, "t", 1).await;
+    let g = fence(&metastore, "g").await;
     metastore
-        .commit_group_offsets("g", &BTreeMap::from([(at("t", 0), committed(7))]))
+        .commit_group_offsets("g", g, &BTreeMap::from([(at("t", 0), committed(7))]))
         .await
         .unwrap();
     metastore.delete_topic(old.id).await.unwrap();

@@ -7,6 +7,7 @@ mod audits;
 #[path = "../commit_support/mod.rs"]
 mod cluster;
 mod commits;
+mod consumer_groups;
 mod group_offsets;
 mod hints;
 mod leases;
@@ -59,6 +60,15 @@ claims! {
         a_slot_is_kept_only_while_the_gate_stands_where_its_keeper_saw_it,
         progress_names_what_was_committed_from_the_slot_asked_for,
         ends_of_logs_are_told_for_the_partitions_that_are_there,
+    }
+    consumer_groups {
+        a_taken_group_has_what_its_last_coordinator_wrote_under_an_epoch_of_its_own,
+        whoever_was_replaced_changes_nothing_any_more,
+        a_generation_that_is_over_commits_nothing,
+        a_deleted_group_takes_its_offsets_along_and_fences_its_last_coordinator,
+        offsets_are_forgotten_by_partition_and_only_by_the_coordinator,
+        idle_groups_lose_their_offsets_after_the_retention_and_others_keep_them,
+        groups_are_listed_with_who_took_them_last,
     }
     group_offsets {
         a_later_commit_replaces_an_earlier_one_and_groups_are_apart,

@@ -61,6 +61,8 @@ impl World {
             "UPDATE objects SET committed_at = committed_at - $1 * interval '1 ms'",
             "UPDATE pending_slots SET kept_at = kept_at - $1 * interval '1 ms'",
             "UPDATE orphans SET found_at = found_at - $1 * interval '1 ms'",
+            "UPDATE group_offsets SET committed_at = committed_at - $1 * interval '1 ms'",
+            "UPDATE consumer_groups SET empty_since = empty_since - $1 * interval '1 ms'",
             "UPDATE producer_state SET updated_at_ms = updated_at_ms - $1",
         ] {
             sqlx::query(statement)

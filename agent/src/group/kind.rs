@@ -1,0 +1,98 @@
+//! A group in memory, whichever protocol its members speak.
+
+use metastore::{GroupKind, GroupState};
+use tokio::time::Instant;
+use types::Entropy;
+
+use super::ask::{Ask, GroupError, Outbox, Ticket};
+use super::classic::ClassicGroup;
+use super::limits::GroupLimits;
+
+/// What a group may know of the world while it decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The time.
+    pub now: Instant,
+    /// The settings.
+    pub limits: &'a GroupLimits,
+    /// For ids of members.
+    pub entropy: &'a dyn Entropy,
+}
+
+/// A group. Its methods decide; `owner` does.
+#[derive(Clone, Debug)]
+pub enum Group {
+    /// JoinGroup and SyncGroup.
+    Classic(ClassicGroup),
+}
+
+/// Content of a row that this build cannot read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the group's row is not readable: {0}")]
+pub struct UnreadableGroup(pub String);
+
+impl Group {
+    /// The group that a row describes; its timers start now.
+    pub fn load(state: &GroupState, now: Instant) -> Result<Self, UnreadableGroup> {
+        match state.kind {
+            GroupKind::Classic => ClassicGroup::load(state, now).map(Self::Classic),
+            GroupKind::Consumer => Err(UnreadableGroup("its protocol is not known to this build".to_owned())),
+        }
+    }
+
+    /// Decides what a request leads to. The answer may come at once or at any later call.
+    pub fn handle(&mut self, ask: Ask, ticket: Ticket, moment: Moment<'_>, out: &mut Outbox) {
+        match self {
+            Self::Classic(group) => group.handle(ask, ticket, moment, out),
+        }
+    }
+
+    /// Decides what the passing of time leads to.
+    pub fn tick(&mut self, moment: Moment<'_>, out: &mut Outbox) {
+        match self {
+            Self::Classic(group) => group.tick(moment, out),
+        }
+    }
+
+    /// When `tick` has something to decide next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Classic(group) => group.next_deadline(),
+        }
+    }
+
+    /// Gives every member its full time again: they could not be heard for a while.
+    pub fn restart_timers(&mut self, now: Instant) {
+        match self {
+            Self::Classic(group) => group.restart_timers(now),
+        }
+    }
+
+    /// Answers everything that is parked with an error: this agent does not coordinate the group any more.
+    pub fn abandon(&mut self, error: &GroupError, out: &mut Outbox) {
+        match self {
+            Self::Classic(group) => group.abandon(error, out),
+        }
+    }
+
+    /// Whether it has changed since this was asked last, so that it has to be saved.
+    pub fn take_changed(&mut self) -> bool {
+        match self {
+            Self::Classic(group) => group.take_changed(),
+        }
+    }
+
+    /// What is saved of it.
+    pub fn state(&self) -> GroupState {
+        match self {
+            Self::Classic(group) => group.state(),
+        }
+    }
+
+    /// Whether nobody belongs to it or tries to.
+    pub fn is_idle(&self) -> bool {
+        match self {
+            Self::Classic(group) => group.is_idle(),
+        }
+    }
+}

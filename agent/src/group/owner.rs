@@ -1,0 +1,272 @@
+//! The one task that holds a group: requests in, answers out, and between them the save that makes them true.
+//!
+//! Requests that have queued up are decided together and rest on one save. If it fails, everybody is told to come
+//! back and the group is forgotten: whether the row was written is not known, and it is read again before anything else is
+//! said. A heartbeat that changes nothing is answered from memory, but only while our lease is confirmed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use metastore::CoordinatorEpoch;
+use metrics::counter;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use types::{Entropy, NodeId};
+
+use super::ask::{Ask, GroupError, Outbox, Ticket, Told};
+use super::kind::Moment;
+use super::limits::{BATCH_MAX, GroupLimits, IDLE_MAX};
+use super::store::{Held, Store};
+use super::tenure::Tenure;
+use crate::metrics::{GROUP_SAVES, GROUPS_TAKEN};
+
+/// What a request is told, and the epoch under which it was decided.
+pub(super) type Answered = Result<(CoordinatorEpoch, Told), GroupError>;
+
+/// A request on its way to a group's task. Without one, the group is only to be looked after.
+pub(super) struct Asked {
+    pub(super) ask: Ask,
+    pub(super) answer: oneshot::Sender<Answered>,
+}
+
+/// What a group's task works with.
+#[derive(Clone, Debug)]
+pub(super) struct OwnerDeps {
+    pub(super) store: Store,
+    pub(super) tenure: Tenure,
+    pub(super) limits: Arc<GroupLimits>,
+    pub(super) entropy: Arc<dyn Entropy>,
+}
+
+/// A group's task.
+pub(super) struct Owner {
+    id: String,
+    deps: OwnerDeps,
+    held: Held,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Answered>>,
+    next_ticket: u64,
+    out: Outbox,
+    /// Our lease was not confirmed for a while: members may have tried to reach another agent.
+    doubtful: bool,
+    last_asked: Instant,
+}
+
+/// Why a task lets its group go.
+enum End {
+    /// Nobody needs it in memory.
+    Idle,
+    /// It was deleted.
+    Deleted,
+    /// We cannot answer for it.
+    Lost(GroupError),
+}
+
+/// Takes the group and serves it until somebody else has it, or nobody needs it in memory. `first` says whether it may be created.
+pub(super) async fn own(
+    id: String,
+    node: NodeId,
+    first: Option<Asked>,
+    mut inbox: mpsc::Receiver<Asked>,
+    deps: OwnerDeps,
+    shutdown: CancellationToken,
+) {
+    let create = first.as_ref().and_then(|asked| asked.ask.creates());
+    let error = match deps.store.take(&id, node, create).await {
+        Ok(Some(held)) => {
+            counter!(GROUPS_TAKEN).increment(1);
+            tracing::debug!(group.id = id, group.epoch = held.epoch.0, "group taken");
+            let owner = Owner::new(id, deps, held);
+            return owner.run(first, inbox, shutdown).await;
+        }
+        Ok(None) => {
+            if let Some(asked) = first {
+                let told = asked.ask.without_group();
+                // Nobody is there to be told.
+                let _ = asked.answer.send(told.map(|told| (CoordinatorEpoch(0), told)));
+            }
+            // Whoever queued behind may well create it, and tries again.
+            GroupError::NotCoordinator
+        }
+        Err(error) => {
+            tracing::warn!(group.id = id, %error, "group cannot be taken");
+            if let Some(asked) = first {
+                let _ = asked.answer.send(Err(GroupError::Unavailable));
+            }
+            GroupError::Unavailable
+        }
+    };
+    inbox.close();
+    while let Some(asked) = inbox.recv().await {
+        let _ = asked.answer.send(Err(error.clone()));
+    }
+}
+
+impl Owner {
+    fn new(id: String, deps: OwnerDeps, held: Held) -> Self {
+        Self {
+            id,
+            deps,
+            held,
+            waiting: BTreeMap::new(),
+            next_ticket: 0,
+            out: Outbox::default(),
+            doubtful: false,
+            last_asked: Instant::now(),
+        }
+    }
+
+    async fn run(mut self, first: Option<Asked>, mut inbox: mpsc::Receiver<Asked>, shutdown: CancellationToken) {
+        let mut batch: Vec<Asked> = first.into_iter().collect();
+        let end = loop {
+            if let Err(end) = self.turn(std::mem::take(&mut batch)).await {
+                break end;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break End::Lost(GroupError::NotCoordinator),
+                count = inbox.recv_many(&mut batch, BATCH_MAX) => if count == 0 {
+                    break End::Idle;
+                },
+                () = self.deps.tenure.changed() => {}
+                () = sleep_until(deadline) => {}
+            }
+        };
+        inbox.close();
+        while let Ok(asked) = inbox.try_recv() {
+            batch.push(asked);
+        }
+        self.let_go(end, batch);
+    }
+
+    /// Decides what has queued up and what time has brought, saves, and answers.
+    async fn turn(&mut self, batch: Vec<Asked>) -> Result<(), End> {
+        let now = Instant::now();
+        if let Err(error) = self.deps.tenure.check(&self.id, now) {
+            return self.without_tenure(batch, error);
+        }
+        if std::mem::take(&mut self.doubtful) {
+            self.held.group.restart_timers(now);
+        }
+        if !batch.is_empty() {
+            self.last_asked = now;
+        }
+        let mut deletion = false;
+        let mut batch = batch.into_iter();
+        // What comes after a deletion is about another group, which its asker has to find first.
+        while !deletion && let Some(asked) = batch.next() {
+            let deletes = matches!(asked.ask, Ask::Delete);
+            let ticket = self.park(asked.answer);
+            let limits = Arc::clone(&self.deps.limits);
+            let entropy = Arc::clone(&self.deps.entropy);
+            let moment = Moment {
+                now,
+                limits: &limits,
+                entropy: entropy.as_ref(),
+            };
+            self.held.group.handle(asked.ask, ticket, moment, &mut self.out);
+            deletion = deletes && self.out.permits_deletion(ticket);
+        }
+        if deletion {
+            return self.delete(batch.collect()).await;
+        }
+        self.tick(now);
+        self.save().await?;
+        self.answer();
+        if self.held.group.is_idle() && self.waiting.is_empty() && now >= self.last_asked + IDLE_MAX {
+            return Err(End::Idle);
+        }
+        Ok(())
+    }
+
+    /// Somebody else coordinates the group, or might by now.
+    fn without_tenure(&mut self, batch: Vec<Asked>, error: GroupError) -> Result<(), End> {
+        self.doubtful = true;
+        for asked in batch {
+            let _ = asked.answer.send(Err(error.clone()));
+        }
+        match error {
+            GroupError::NotCoordinator => Err(End::Lost(error)),
+            // The lease may yet be confirmed, and then the row tells whether anybody has taken the group.
+            _ => Ok(()),
+        }
+    }
+
+    fn park(&mut self, answer: oneshot::Sender<Answered>) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.insert(ticket, answer);
+        ticket
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let limits = Arc::clone(&self.deps.limits);
+        let entropy = Arc::clone(&self.deps.entropy);
+        let moment = Moment {
+            now,
+            limits: &limits,
+            entropy: entropy.as_ref(),
+        };
+        self.held.group.tick(moment, &mut self.out);
+    }
+
+    async fn save(&mut self) -> Result<(), End> {
+        if !self.held.group.take_changed() {
+            return Ok(());
+        }
+        counter!(GROUP_SAVES).increment(1);
+        let state = self.held.group.state();
+        let saved = self.deps.store.save(&self.id, self.held.epoch, &state).await;
+        saved.map_err(End::Lost)
+    }
+
+    /// Deletes the group, of which somebody is about to be told that it may be.
+    async fn delete(&mut self, unheard: Vec<Asked>) -> Result<(), End> {
+        for asked in unheard {
+            let _ = asked.answer.send(Err(GroupError::NotCoordinator));
+        }
+        let deleted = self.deps.store.delete(&self.id, self.held.epoch).await;
+        deleted.map_err(End::Lost)?;
+        self.answer();
+        Err(End::Deleted)
+    }
+
+    fn answer(&mut self) {
+        let epoch = self.held.epoch;
+        for (ticket, told) in self.out.take() {
+            if let Some(answer) = self.waiting.remove(&ticket) {
+                // A client that has gone need not be told.
+                let _ = answer.send(told.map(|told| (epoch, told)));
+            }
+        }
+    }
+
+    /// When to look again although nobody asks.
+    fn deadline(&self) -> Instant {
+        let idle = self.last_asked.max(Instant::now()) + IDLE_MAX;
+        let due = self.held.group.next_deadline().unwrap_or(idle);
+        if self.doubtful {
+            // The next confirmation of the lease wakes us.
+            return idle;
+        }
+        due.min(idle)
+    }
+
+    /// Tells everybody who still waits, and forgets the group.
+    fn let_go(mut self, end: End, unheard: Vec<Asked>) {
+        let error = match end {
+            End::Idle | End::Deleted => GroupError::NotCoordinator,
+            End::Lost(error) => error,
+        };
+        // What was decided but not saved is not told.
+        self.out.take();
+        for answer in std::mem::take(&mut self.waiting).into_values() {
+            let _ = answer.send(Err(error.clone()));
+        }
+        for asked in unheard {
+            let _ = asked.answer.send(Err(error.clone()));
+        }
+        tracing::debug!(group.id = self.id, group.epoch = self.held.epoch.0, "group let go");
+    }
+}

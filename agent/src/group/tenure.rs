@@ -1,0 +1,78 @@
+//! Who coordinates which group, and whether we can be sure that we still do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metastore::LiveAgent;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::ask::GroupError;
+use crate::cluster::placement::coordinating_agent;
+use crate::cluster::view::ClusterView;
+
+/// This agent's claim on groups. Two things have to hold: the live agents as we know them make us the group's coordinator,
+/// and our lease was renewed within its TTL, so that no other agent has seen us dead. A process that wakes from a long pause
+/// fails the second, however much it remembers.
+#[derive(Clone, Debug)]
+pub struct Tenure {
+    cluster: Arc<ClusterView>,
+    confirmed: watch::Receiver<Option<Instant>>,
+    ttl: Duration,
+}
+
+/// Who answers for a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// This agent.
+    Here,
+    /// Another one.
+    At(LiveAgent),
+}
+
+impl Tenure {
+    /// `confirmed` is when the last renewal of our lease that succeeded was begun.
+    pub fn new(cluster: Arc<ClusterView>, confirmed: watch::Receiver<Option<Instant>>, ttl: Duration) -> Self {
+        Self {
+            cluster,
+            confirmed,
+            ttl,
+        }
+    }
+
+    /// Who coordinates a group, as far as we know.
+    pub fn place(&self, group: &str) -> Place {
+        let snapshot = self.cluster.snapshot();
+        let agent = coordinating_agent(snapshot.agents(), group);
+        if agent.node_id == self.cluster.node_id() {
+            Place::Here
+        } else {
+            Place::At(agent.clone())
+        }
+    }
+
+    /// Whether our lease is certainly held at `now`.
+    pub fn is_confirmed(&self, now: Instant) -> bool {
+        let confirmed = *self.confirmed.borrow();
+        confirmed.is_some_and(|at| now.saturating_duration_since(at) < self.ttl)
+    }
+
+    /// Whether we may answer for a group from memory.
+    pub fn check(&self, group: &str, now: Instant) -> Result<(), GroupError> {
+        if self.place(group) != Place::Here {
+            return Err(GroupError::NotCoordinator);
+        }
+        if !self.is_confirmed(now) {
+            return Err(GroupError::Unavailable);
+        }
+        Ok(())
+    }
+
+    /// Returns when the set of live agents has changed, or might have.
+    pub async fn changed(&mut self) {
+        // Whoever renews the lease outlives everybody who waits here, except at the very end.
+        if self.confirmed.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
