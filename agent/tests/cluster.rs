@@ -34,6 +34,7 @@ fn agent(node_id: Option<i32>, host: &str) -> NewAgent {
         port: 9092,
         rack: String::new(),
         cache_url: String::new(),
+        peer_address: String::new(),
     }
 }
 

@@ -5,10 +5,14 @@
 mod audit;
 mod commit_path;
 mod events;
+mod group_storm;
+mod groups;
 mod kafka;
 mod kills;
+mod members;
 mod outages;
 mod protocol;
+mod proxy;
 mod running;
 mod sound;
 mod stops;

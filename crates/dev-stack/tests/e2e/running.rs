@@ -81,7 +81,17 @@ impl Running {
         Kafka::new(self.brokers()[n].clone())
     }
 
-    fn brokers(&self) -> Vec<String> {
+    /// The agent that took a group last.
+    pub(crate) fn coordinator(&self, group: &str) -> usize {
+        let query = format!("SELECT coordinator_node FROM consumer_groups WHERE group_id = '{group}'");
+        let mut psql = self.stack().postgres().client("psql");
+        psql.args(["-At", "-c", &query, &self.stack().postgres_url()]);
+        let printed = String::from_utf8(psql.output().unwrap().stdout).unwrap();
+        printed.trim().parse().expect("the group has a row")
+    }
+
+    /// Address of each agent.
+    pub(crate) fn brokers(&self) -> Vec<String> {
         self.stack().bootstrap().split(',').map(str::to_owned).collect()
     }
 
