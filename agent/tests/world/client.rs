@@ -26,6 +26,8 @@ const CREATE_TOPICS_VERSION: i16 = 5;
 pub(crate) struct Client {
     socket: DuplexStream,
     correlation_id: i32,
+    /// What its requests say of it.
+    pub(crate) client_id: Option<StrBytes>,
 }
 
 /// What a partition's fetch brought: its records' values, or an error.
@@ -36,6 +38,7 @@ impl Client {
         Self {
             socket,
             correlation_id: 0,
+            client_id: None,
         }
     }
 
@@ -109,7 +112,8 @@ impl Client {
         matches!(self.socket.read_u8().await, Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof)
     }
 
-    async fn ask<Q: Encodable + HeaderVersion, A: Decodable + HeaderVersion>(
+    /// Asks and waits for the answer.
+    pub(crate) async fn ask<Q: Encodable + HeaderVersion, A: Decodable + HeaderVersion>(
         &mut self,
         api: ApiKey,
         version: i16,
@@ -119,6 +123,7 @@ impl Client {
         let header = RequestHeader::default()
             .with_request_api_key(api as i16)
             .with_request_api_version(version)
+            .with_client_id(self.client_id.clone())
             .with_correlation_id(self.correlation_id);
         let mut frame = BytesMut::new();
         header.encode(&mut frame, Q::header_version(version)).unwrap();

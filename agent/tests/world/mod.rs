@@ -4,6 +4,7 @@
 
 mod cache;
 mod client;
+mod pipes;
 mod switches;
 
 use std::net::SocketAddr;
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use agent::config::Config;
 use agent::fetch::read::ObjectCache;
-use agent::group::relay::NoDialer;
 use agent::incoming::Accepted;
 use agent::run::{Deps, run};
 use bytes::{Bytes, BytesMut};
@@ -32,6 +32,7 @@ use uuid::Uuid;
 
 pub(crate) use cache::DamagedCache;
 pub(crate) use client::Client;
+pub(crate) use pipes::Pipes;
 pub(crate) use switches::{Postgres, VirtualClock};
 
 /// `acks`.
@@ -50,6 +51,7 @@ pub(crate) struct World {
     store: Arc<FailingStore>,
     clock: Arc<VirtualClock>,
     entropy: Arc<SeededEntropy>,
+    pipes: Arc<Pipes>,
 }
 
 /// A running agent; dropping it kills it.
@@ -74,6 +76,7 @@ impl World {
             store,
             clock,
             entropy,
+            pipes: Arc::default(),
         }
     }
 
@@ -100,8 +103,8 @@ impl World {
             function: None,
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(self.entropy.next_u64())),
-            dialer: Arc::new(NoDialer),
-            peer_address: String::new(),
+            dialer: self.pipes.clone(),
+            peer_address: self.pipes.publish(clients.clone()),
             incoming: Box::new(incoming),
             readiness: readiness.clone(),
         };

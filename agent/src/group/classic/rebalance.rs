@@ -107,7 +107,7 @@ impl ClassicGroup {
         if !self.elect_leader() {
             // Static members alone, none of which is back: their sessions decide.
             self.phase = Phase::Preparing {
-                deadline: moment.now + self.rebalance_timeout().max(Duration::from_millis(1)),
+                deadline: moment.now + self.rebalance_timeout().max(Duration::from_secs(1)),
                 initial: None,
             };
             return;

@@ -200,8 +200,9 @@ impl Working {
         let mut last_commit = Instant::now();
         while !self.stop.load(Ordering::SeqCst) {
             if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(20)) {
-                self.consumer.context().has_read(message.partition(), message.offset());
-                read.insert(message.partition(), message.offset() + 1);
+                if self.consumer.context().has_read(message.partition(), message.offset()) {
+                    read.insert(message.partition(), message.offset() + 1);
+                }
             }
             if last_commit.elapsed() >= COMMIT_INTERVAL {
                 last_commit = Instant::now();
@@ -252,12 +253,12 @@ impl Observer {
             .unwrap_or_default()
     }
 
-    fn has_read(&self, partition: i32, offset: i64) {
+    /// False: it was taken from the queue although its partition was revoked while it lay there.
+    fn has_read(&self, partition: i32, offset: i64) -> bool {
         let mut book = self.ledger.book();
         let standing = book.members.entry(self.name.clone()).or_default();
         if !standing.assigned.contains(&partition) {
-            // Taken from the queue although it was revoked while it lay there; it is not committed.
-            return;
+            return false;
         }
         let generation = standing.generation;
         book.readers
@@ -265,6 +266,7 @@ impl Observer {
             .or_default()
             .insert(self.name.clone());
         book.read.entry(partition).or_default().insert(offset);
+        true
     }
 
     /// Whatever lies below a committed offset has to have been read by somebody.
