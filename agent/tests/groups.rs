@@ -6,6 +6,7 @@
 mod world;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agent::group::relay::marker::mark;
@@ -22,7 +23,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep};
-use world::{Agent, Client, World};
+use world::{Agent, Client, Postgres, World};
 
 /// No error of Kafka's.
 const NONE: i16 = 0;
@@ -112,7 +113,9 @@ async fn leave(client: &mut Client, member: &str) -> i16 {
 
 /// Two agents behind one address, and a member at each, in one generation.
 struct Pair {
-    world: World,
+    _world: World,
+    /// How each agent reaches Postgres.
+    ways: [Arc<Postgres>; 2],
     agents: [Agent; 2],
     clients: [Client; 2],
     members: [String; 2],
@@ -121,7 +124,11 @@ struct Pair {
 impl Pair {
     async fn new() -> Self {
         let world = World::new();
-        let agents = [world.agent(&[]).await, world.agent(&[]).await];
+        let ways = [Arc::<Postgres>::default(), Arc::default()];
+        let agents = [
+            world.agent_over(ways[0].clone()).await,
+            world.agent_over(ways[1].clone()).await,
+        ];
         for agent in &agents {
             agent.until_ready(true).await;
         }
@@ -140,7 +147,8 @@ impl Pair {
             );
         }
         Self {
-            world,
+            _world: world,
+            ways,
             agents,
             clients,
             members: [first.member_id.to_string(), second.member_id.to_string()],
@@ -231,18 +239,7 @@ async fn members_go_on_in_their_generation_when_their_coordinator_is_killed() {
     drop(killed);
     let begun = Instant::now();
     let client = &mut pair.clients[1 - coordinator];
-    let retriable = [
-        ResponseError::NotCoordinator.code(),
-        ResponseError::CoordinatorNotAvailable.code(),
-    ];
-    loop {
-        let told = heartbeat(client, &pair.members[0], 1).await;
-        if told == NONE {
-            break;
-        }
-        assert!(retriable.contains(&told), "{told}");
-        sleep(Duration::from_millis(100)).await;
-    }
+    assert_eq!(until_answered(client, &pair.members[0], 1).await, NONE);
     assert!(begun.elapsed() < TTL + Duration::from_secs(3), "{:?}", begun.elapsed());
     for member in &pair.members {
         assert_eq!(heartbeat(client, member, 1).await, NONE);
@@ -255,7 +252,7 @@ async fn a_coordinator_that_cannot_confirm_its_lease_does_not_answer_from_memory
     let mut pair = Pair::new().await;
     let coordinator = pair.coordinator().await;
     let client = &mut pair.clients[coordinator];
-    pair.world.postgres.away();
+    pair.ways.iter().for_each(|way| way.away());
     assert_eq!(
         heartbeat(client, &pair.members[0], 1).await,
         NONE,
@@ -265,16 +262,51 @@ async fn a_coordinator_that_cannot_confirm_its_lease_does_not_answer_from_memory
     let unavailable = ResponseError::CoordinatorNotAvailable.code();
     assert_eq!(heartbeat(client, &pair.members[0], 1).await, unavailable);
     sleep(Duration::from_secs(60)).await;
-    pair.world.postgres.back();
-    while heartbeat(client, &pair.members[0], 1).await == unavailable {
-        sleep(Duration::from_millis(100)).await;
-    }
+    pair.ways.iter().for_each(|way| way.back());
+    until_answered(client, &pair.members[0], 1).await;
     for member in &pair.members {
         assert_eq!(
             heartbeat(client, member, 1).await,
             NONE,
             "nobody was forgotten for a silence that we imposed"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_was_cut_off_knows_what_another_did_meanwhile() {
+    let mut pair = Pair::new().await;
+    let coordinator = pair.coordinator().await;
+    pair.ways[coordinator].away();
+    let [first, second] = pair.members.clone();
+    let there = &mut pair.clients[1 - coordinator];
+    // Until its lease has run out.
+    sleep(TTL + Duration::from_secs(2)).await;
+    assert_eq!(until_answered(there, &first, 1).await, NONE);
+    assert_eq!(leave(there, &second).await, NONE);
+    let rejoined = join(there, &first).await;
+    assert_eq!(rejoined.generation_id, 2);
+    sync(there, &rejoined).await;
+
+    pair.ways[coordinator].back();
+    let here = &mut pair.clients[coordinator];
+    // Its first word is already what the row says, although what it had in memory says otherwise.
+    assert_eq!(
+        until_answered(here, &second, 1).await,
+        ResponseError::UnknownMemberId.code()
+    );
+    assert_eq!(until_answered(here, &first, 2).await, NONE);
+}
+
+/// The first word of somebody who coordinates.
+async fn until_answered(client: &mut Client, member: &str, generation: i32) -> i16 {
+    loop {
+        let told = heartbeat(client, member, generation).await;
+        let retriable = [ResponseError::NotCoordinator, ResponseError::CoordinatorNotAvailable];
+        if retriable.iter().all(|error| error.code() != told) {
+            return told;
+        }
+        sleep(Duration::from_millis(100)).await;
     }
 }
 

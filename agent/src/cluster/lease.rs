@@ -43,8 +43,17 @@ pub struct Lease {
     wanted: NewAgent,
     times: LeaseTimes,
     own: watch::Sender<LiveAgent>,
-    /// When the last renewal that succeeded was begun; `None`: another agent has our node id.
-    confirmed: watch::Sender<Option<Instant>>,
+    confirmed: watch::Sender<Confirmation>,
+}
+
+/// How certain it is that a lease is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// When the last renewal that succeeded was begun: for the TTL from then on no other agent sees us dead. `None`: another one has
+    /// our node id.
+    pub at: Option<Instant>,
+    /// Grows each time the lease may have run out before it was renewed.
+    pub term: u64,
 }
 
 /// How the last heartbeat went.
@@ -86,7 +95,10 @@ impl Lease {
             wanted,
             times,
             own,
-            confirmed: watch::Sender::new(Some(begun)),
+            confirmed: watch::Sender::new(Confirmation {
+                at: Some(begun),
+                term: 0,
+            }),
         })
     }
 
@@ -100,8 +112,8 @@ impl Lease {
         self.own.subscribe()
     }
 
-    /// Since when at least the lease is certainly held for its TTL; `None`: it is lost.
-    pub fn confirmed(&self) -> watch::Receiver<Option<Instant>> {
+    /// How certain it is that the lease is held.
+    pub fn confirmed(&self) -> watch::Receiver<Confirmation> {
         self.confirmed.subscribe()
     }
 
@@ -137,11 +149,18 @@ impl Lease {
     }
 
     fn confirm(&self, beat: Beat, begun: Instant) {
+        let now = Instant::now();
+        let ttl = self.times.ttl;
         match beat {
-            Beat::Held => self.confirmed.send_replace(Some(begun)),
-            Beat::Lost => self.confirmed.send_replace(None),
-            Beat::Unreachable => return,
-        };
+            Beat::Held => self.confirmed.send_modify(|confirmed| {
+                // Counted to when its answer came: the renewal may have reached Postgres at any time until then.
+                let gapless = confirmed.at.is_some_and(|at| now < at + ttl);
+                confirmed.term += u64::from(!gapless);
+                confirmed.at = Some(begun);
+            }),
+            Beat::Lost => self.confirmed.send_modify(|confirmed| confirmed.at = None),
+            Beat::Unreachable => {}
+        }
     }
 
     async fn beat(&self, stream: Option<StreamId>, last: Beat) -> Beat {

@@ -4,7 +4,7 @@ use metastore::{GroupKind, GroupState};
 use tokio::time::Instant;
 use types::Entropy;
 
-use super::ask::{Ask, GroupError, Outbox, Ticket};
+use super::ask::{Ask, Outbox, Ticket};
 use super::classic::ClassicGroup;
 use super::limits::GroupLimits;
 
@@ -58,20 +58,6 @@ impl Group {
     pub fn next_deadline(&self) -> Option<Instant> {
         match self {
             Self::Classic(group) => group.next_deadline(),
-        }
-    }
-
-    /// Gives every member its full time again: they could not be heard for a while.
-    pub fn restart_timers(&mut self, now: Instant) {
-        match self {
-            Self::Classic(group) => group.restart_timers(now),
-        }
-    }
-
-    /// Answers everything that is parked with an error: this agent does not coordinate the group any more.
-    pub fn abandon(&mut self, error: &GroupError, out: &mut Outbox) {
-        match self {
-            Self::Classic(group) => group.abandon(error, out),
         }
     }
 

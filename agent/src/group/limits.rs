@@ -19,6 +19,10 @@ pub struct GroupLimits {
 /// It does not know its id, so it cannot show that it lives.
 pub const NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(300);
 
+/// Most ids of one group that new members have been given and have not come back with. Ours: bounds what joins can cost that
+/// nobody means.
+pub const PROMISED_MAX: usize = 10_000;
+
 /// Most requests that wait for one group's task.
 pub const ASKED_MAX: usize = 1024;
 

@@ -10,7 +10,7 @@
 //! in, answers go into an [`ask::Outbox`], and [`kind::Group`] says when it wants to be called again.
 //!
 //! **A second kind of group** plugs in here: a variant of [`kind::Group`] (which forwards `handle`, `tick`, `next_deadline`,
-//! `restart_timers`, `abandon`, `state`), variants of [`ask::Ask`] and [`ask::Told`] for its requests, and a format of its own
+//! `state`), variants of [`ask::Ask`] and [`ask::Told`] for its requests, and a format of its own
 //! in `metastore::GroupState::content` (the row's `kind` tells which to load). A request may replace one kind by the other in
 //! place: `owner` only sees that the group has changed and saves it. Owner, store, tenure, relay, expiry and the offsets' fence
 //! know nothing of either kind.

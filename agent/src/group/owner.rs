@@ -24,7 +24,7 @@ use crate::metrics::{GROUP_SAVES, GROUPS_TAKEN};
 /// What a request is told, and the epoch under which it was decided.
 pub(super) type Answered = Result<(CoordinatorEpoch, Told), GroupError>;
 
-/// A request on its way to a group's task. Without one, the group is only to be looked after.
+/// A request on its way to a group's task.
 pub(super) struct Asked {
     pub(super) ask: Ask,
     pub(super) answer: oneshot::Sender<Answered>,
@@ -47,8 +47,8 @@ pub(super) struct Owner {
     waiting: BTreeMap<Ticket, oneshot::Sender<Answered>>,
     next_ticket: u64,
     out: Outbox,
-    /// Our lease was not confirmed for a while: members may have tried to reach another agent.
-    doubtful: bool,
+    /// The term of our lease in which the row was taken.
+    term: u64,
     last_asked: Instant,
 }
 
@@ -71,12 +71,13 @@ pub(super) async fn own(
     deps: OwnerDeps,
     shutdown: CancellationToken,
 ) {
+    let term = deps.tenure.term();
     let create = first.as_ref().and_then(|asked| asked.ask.creates());
     let error = match deps.store.take(&id, node, create).await {
         Ok(Some(held)) => {
             counter!(GROUPS_TAKEN).increment(1);
             tracing::debug!(group.id = id, group.epoch = held.epoch.0, "group taken");
-            let owner = Owner::new(id, deps, held);
+            let owner = Owner::new(id, deps, held, term);
             return owner.run(first, inbox, shutdown).await;
         }
         Ok(None) => {
@@ -91,19 +92,24 @@ pub(super) async fn own(
         Err(error) => {
             tracing::warn!(group.id = id, %error, "group cannot be taken");
             if let Some(asked) = first {
-                let _ = asked.answer.send(Err(GroupError::Unavailable));
+                refuse(asked, &GroupError::Unavailable);
             }
             GroupError::Unavailable
         }
     };
     inbox.close();
     while let Some(asked) = inbox.recv().await {
-        let _ = asked.answer.send(Err(error.clone()));
+        refuse(asked, &error);
     }
 }
 
+fn refuse(asked: Asked, error: &GroupError) {
+    // A client that has gone need not be told.
+    let _ = asked.answer.send(Err(error.clone()));
+}
+
 impl Owner {
-    fn new(id: String, deps: OwnerDeps, held: Held) -> Self {
+    fn new(id: String, deps: OwnerDeps, held: Held, term: u64) -> Self {
         Self {
             id,
             deps,
@@ -111,7 +117,7 @@ impl Owner {
             waiting: BTreeMap::new(),
             next_ticket: 0,
             out: Outbox::default(),
-            doubtful: false,
+            term,
             last_asked: Instant::now(),
         }
     }
@@ -143,11 +149,9 @@ impl Owner {
     /// Decides what has queued up and what time has brought, saves, and answers.
     async fn turn(&mut self, batch: Vec<Asked>) -> Result<(), End> {
         let now = Instant::now();
-        if let Err(error) = self.deps.tenure.check(&self.id, now) {
-            return self.without_tenure(batch, error);
-        }
-        if std::mem::take(&mut self.doubtful) {
-            self.held.group.restart_timers(now);
+        if let Err(error) = self.check_tenure(now) {
+            batch.into_iter().for_each(|asked| refuse(asked, &error));
+            return Err(End::Lost(error));
         }
         if !batch.is_empty() {
             self.last_asked = now;
@@ -180,16 +184,13 @@ impl Owner {
         Ok(())
     }
 
-    /// Somebody else coordinates the group, or might by now.
-    fn without_tenure(&mut self, batch: Vec<Asked>, error: GroupError) -> Result<(), End> {
-        self.doubtful = true;
-        for asked in batch {
-            let _ = asked.answer.send(Err(error.clone()));
-        }
-        match error {
-            GroupError::NotCoordinator => Err(End::Lost(error)),
-            // The lease may yet be confirmed, and then the row tells whether anybody has taken the group.
-            _ => Ok(()),
+    /// Whether what we hold is still what the row says, as far as nobody but us can have changed it.
+    fn check_tenure(&self, now: Instant) -> Result<(), GroupError> {
+        self.deps.tenure.check(&self.id, now)?;
+        if self.deps.tenure.term() == self.term {
+            Ok(())
+        } else {
+            Err(GroupError::Unavailable)
         }
     }
 
@@ -223,9 +224,9 @@ impl Owner {
 
     /// Deletes the group, of which somebody is about to be told that it may be.
     async fn delete(&mut self, unheard: Vec<Asked>) -> Result<(), End> {
-        for asked in unheard {
-            let _ = asked.answer.send(Err(GroupError::NotCoordinator));
-        }
+        unheard
+            .into_iter()
+            .for_each(|asked| refuse(asked, &GroupError::NotCoordinator));
         let deleted = self.deps.store.delete(&self.id, self.held.epoch).await;
         deleted.map_err(End::Lost)?;
         self.answer();
@@ -246,10 +247,6 @@ impl Owner {
     fn deadline(&self) -> Instant {
         let idle = self.last_asked.max(Instant::now()) + IDLE_MAX;
         let due = self.held.group.next_deadline().unwrap_or(idle);
-        if self.doubtful {
-            // The next confirmation of the lease wakes us.
-            return idle;
-        }
         due.min(idle)
     }
 
@@ -264,9 +261,7 @@ impl Owner {
         for answer in std::mem::take(&mut self.waiting).into_values() {
             let _ = answer.send(Err(error.clone()));
         }
-        for asked in unheard {
-            let _ = asked.answer.send(Err(error.clone()));
-        }
+        unheard.into_iter().for_each(|asked| refuse(asked, &error));
         tracing::debug!(group.id = self.id, group.epoch = self.held.epoch.0, "group let go");
     }
 }

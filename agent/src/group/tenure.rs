@@ -8,16 +8,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::GroupError;
+use crate::cluster::lease::Confirmation;
 use crate::cluster::placement::coordinating_agent;
 use crate::cluster::view::ClusterView;
 
 /// This agent's claim on groups. Two things have to hold: the live agents as we know them make us the group's coordinator,
 /// and our lease was renewed within its TTL, so that no other agent has seen us dead. A process that wakes from a long pause
-/// fails the second, however much it remembers.
+/// fails the second, however much it remembers; and when its lease is renewed that is another term, for which it has to read anew.
 #[derive(Clone, Debug)]
 pub struct Tenure {
     cluster: Arc<ClusterView>,
-    confirmed: watch::Receiver<Option<Instant>>,
+    confirmed: watch::Receiver<Confirmation>,
     ttl: Duration,
 }
 
@@ -31,8 +32,8 @@ pub enum Place {
 }
 
 impl Tenure {
-    /// `confirmed` is when the last renewal of our lease that succeeded was begun.
-    pub fn new(cluster: Arc<ClusterView>, confirmed: watch::Receiver<Option<Instant>>, ttl: Duration) -> Self {
+    /// `confirmed` is how certain it is that our lease of this TTL is held.
+    pub fn new(cluster: Arc<ClusterView>, confirmed: watch::Receiver<Confirmation>, ttl: Duration) -> Self {
         Self {
             cluster,
             confirmed,
@@ -53,8 +54,13 @@ impl Tenure {
 
     /// Whether our lease is certainly held at `now`.
     pub fn is_confirmed(&self, now: Instant) -> bool {
-        let confirmed = *self.confirmed.borrow();
+        let confirmed = self.confirmed.borrow().at;
         confirmed.is_some_and(|at| now.saturating_duration_since(at) < self.ttl)
+    }
+
+    /// Our lease's term. What was known in an earlier one may have been changed by another agent meanwhile.
+    pub fn term(&self) -> u64 {
+        self.confirmed.borrow().term
     }
 
     /// Whether we may answer for a group from memory.

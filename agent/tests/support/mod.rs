@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent::broker::Broker;
 use agent::client::Client;
@@ -16,13 +17,18 @@ use agent::fetch::planner::Planner;
 use agent::fetch::read::ObjectReader;
 use agent::fetch::serve::Fetcher;
 use agent::fetch::wait::LogEndsWatch;
+use agent::group::coordinator::Coordinator;
+use agent::group::limits::GroupLimits;
+use agent::group::relay::{NoDialer, Relay};
+use agent::group::tenure::Tenure;
 use agent::produce::writer::WriterHandle;
+use daemon::Tasks;
 use metastore::{Metastore, NewAgent, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
 use private_postgres::PrivatePostgres;
 use storage::MemoryStore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use types::limits::BATCH_BYTES_MAX;
-use types::{SystemClock, TopicName};
+use types::{SystemClock, SystemEntropy, TopicName};
 use uuid::Uuid;
 
 /// Partitions of a topic that is created without a count.
@@ -65,10 +71,11 @@ impl TestAgent {
             port: 9092,
             rack: rack.clone(),
             cache_url: String::new(),
+            peer_address: String::new(),
         };
         // No heartbeat runs here: the lease outlives the test.
         let times = LeaseTimes {
-            ttl: std::time::Duration::from_secs(600),
+            ttl: Duration::from_secs(600),
             ..LeaseTimes::default()
         };
         let lease = Lease::take(metastore.clone(), wanted, times)
@@ -79,9 +86,21 @@ impl TestAgent {
             .expect("Postgres answers");
         let shutdown = CancellationToken::new();
         tokio::spawn(renewal.run(shutdown.clone()));
+        let tenure = Tenure::new(Arc::clone(&cluster), lease.confirmed(), times.ttl);
+        let tasks = Tasks::new(shutdown.clone());
+        let groups = Coordinator::new(
+            metastore.clone(),
+            Arc::clone(&cluster),
+            tenure.clone(),
+            group_limits(),
+            Arc::new(SystemEntropy),
+            tasks.clone(),
+        );
         let mut broker = Broker {
             metastore: metastore.clone(),
             cluster,
+            groups,
+            relay: Relay::new(Arc::new(NoDialer), tenure, tasks),
             topic_defaults: TopicDefaults {
                 auto_create: true,
                 partition_count: i32::try_from(PARTITIONS_DEFAULT).expect("a small number"),
@@ -107,6 +126,15 @@ impl TestAgent {
             database,
             _running: shutdown.drop_guard(),
         }
+    }
+}
+
+fn group_limits() -> GroupLimits {
+    GroupLimits {
+        session_min: Duration::from_secs(6),
+        session_max: Duration::from_secs(1800),
+        initial_rebalance_delay: Duration::ZERO,
+        members_max: 100,
     }
 }
 

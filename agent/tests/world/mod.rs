@@ -85,8 +85,17 @@ impl World {
         self.agent_with_cache(args, None).await
     }
 
+    /// The same, with a way of its own to Postgres.
+    pub(crate) async fn agent_over(&self, postgres: Arc<Postgres>) -> Agent {
+        self.start(&[], None, postgres).await
+    }
+
     /// The same, beside a sidecar.
     pub(crate) async fn agent_with_cache(&self, args: &[&str], cache: Option<Arc<dyn ObjectCache>>) -> Agent {
+        self.start(args, cache, self.postgres.clone()).await
+    }
+
+    async fn start(&self, args: &[&str], cache: Option<Arc<dyn ObjectCache>>, postgres: Arc<Postgres>) -> Agent {
         let ours = [
             "yaks-agent",
             "--node-id=auto",
@@ -97,7 +106,7 @@ impl World {
         let (clients, incoming) = mpsc::channel(16);
         let readiness = Readiness::new();
         let deps = Deps {
-            metastore: self.tables.connect(self.postgres.clone()),
+            metastore: self.tables.connect(postgres),
             store: self.store.clone(),
             cache,
             function: None,

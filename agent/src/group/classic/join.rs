@@ -4,7 +4,7 @@ use super::member::Member;
 use super::{ClassicGroup, Phase};
 use crate::group::ask::{GroupError, Identity, JoinAsk, Joined, JoinedMember, Outbox, Protocol, Ticket, Told};
 use crate::group::kind::Moment;
-use crate::group::limits::GroupLimits;
+use crate::group::limits::{GroupLimits, PROMISED_MAX};
 
 impl ClassicGroup {
     pub(super) fn join(&mut self, join: JoinAsk, ticket: Ticket, moment: Moment<'_>, out: &mut Outbox) {
@@ -60,6 +60,9 @@ impl ClassicGroup {
         let id = new_member_id(&join, moment);
         let Some(instance) = &join.member.instance_id else {
             if join.requires_known_id {
+                if self.promised.len() >= PROMISED_MAX {
+                    return out.tell(ticket, Err(GroupError::Full));
+                }
                 // Clients that never come back (a join lost half-way and tried again) leave no member behind.
                 self.promised.insert(id.clone(), moment.now + join.session_timeout);
                 return out.tell(ticket, Err(GroupError::MemberIdRequired(id)));

@@ -130,27 +130,6 @@ impl ClassicGroup {
         members.chain(promised).chain(preparing).chain(self.sync_deadline).min()
     }
 
-    /// Gives every member and every wait its full time again.
-    pub fn restart_timers(&mut self, now: Instant) {
-        for member in self.members.values_mut() {
-            member.heard(now);
-        }
-        let later = now + self.rebalance_timeout();
-        if let Phase::Preparing { deadline, .. } = &mut self.phase {
-            *deadline = later;
-        }
-        if let Some(deadline) = &mut self.sync_deadline {
-            *deadline = later;
-        }
-    }
-
-    /// Answers everything that is parked.
-    pub fn abandon(&mut self, error: &GroupError, out: &mut Outbox) {
-        for member in self.members.values_mut() {
-            member.answer_parked(error, out);
-        }
-    }
-
     /// Whether it has changed since this was asked last.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)

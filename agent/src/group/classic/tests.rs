@@ -2,7 +2,7 @@
 
 mod random;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +30,7 @@ pub(super) struct Bench {
     limits: GroupLimits,
     entropy: SeededEntropy,
     tickets: u64,
+    waiting: BTreeSet<Ticket>,
     answers: BTreeMap<Ticket, Answer>,
 }
 
@@ -49,6 +50,7 @@ impl Bench {
             limits,
             entropy: SeededEntropy::new(7),
             tickets: 0,
+            waiting: BTreeSet::new(),
             answers: BTreeMap::new(),
         }
     }
@@ -62,6 +64,7 @@ impl Bench {
         };
         call(&mut self.group, moment, &mut out);
         for (ticket, answer) in out.take() {
+            assert!(self.waiting.remove(&ticket), "{ticket:?} is answered twice");
             assert!(
                 self.answers.insert(ticket, answer).is_none(),
                 "{ticket:?} is answered twice"
@@ -72,6 +75,7 @@ impl Bench {
     fn ask(&mut self, ask: Ask) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
+        self.waiting.insert(ticket);
         self.with(|group, moment, out| {
             group.handle(ask, ticket, moment, out);
             group.tick(moment, out);
@@ -98,9 +102,16 @@ impl Bench {
         self.answer(ticket).expect("it is answered at once")
     }
 
+    /// What the owner does when it lets the group go.
+    fn abandon(&mut self) {
+        for ticket in std::mem::take(&mut self.waiting) {
+            self.answers.insert(ticket, Err(GroupError::NotCoordinator));
+        }
+    }
+
     /// What another coordinator finds.
     fn take_over(&mut self) {
-        self.with(|group, _, out| group.abandon(&GroupError::NotCoordinator, out));
+        self.abandon();
         self.group = ClassicGroup::load(&self.group.state(), self.now).unwrap();
     }
 

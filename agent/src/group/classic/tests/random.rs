@@ -169,8 +169,7 @@ impl History {
         if saved {
             assert!(!self.bench.group.take_changed(), "every change is saved");
         }
-        self.bench
-            .with(|group, _, out| group.abandon(&GroupError::NotCoordinator, out));
+        self.bench.abandon();
         self.bench.group = ClassicGroup::load(&self.saved, self.bench.now).unwrap();
     }
 
