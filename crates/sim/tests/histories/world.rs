@@ -117,6 +117,7 @@ impl World {
         WriterDeps {
             streams: Streams {
                 metastore: self.metastore.clone(),
+                store: view.clone(),
                 committer: committer.clone(),
                 node: NodeId(0),
                 announce,
