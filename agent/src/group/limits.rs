@@ -15,6 +15,13 @@ pub struct GroupLimits {
     pub members_max: usize,
 }
 
+impl GroupLimits {
+    /// Whether a member may be silent for so long.
+    pub fn permits_session(&self, timeout: Duration) -> bool {
+        (self.session_min..=self.session_max).contains(&timeout)
+    }
+}
+
 /// How long a new member's first join may be parked before the member is forgotten (Kafka: `NewMemberJoinTimeoutMs`).
 /// It does not know its id, so it cannot show that it lives.
 pub const NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(300);

@@ -30,8 +30,12 @@ pub async fn handle(
     version: i16,
     request: JoinGroupRequest,
 ) -> JoinGroupResponse {
-    let asked = Ask::Join(join(client, version, &request));
-    match ask(broker, &request.group_id, asked).await {
+    let join = join(client, version, &request);
+    // Before the group is asked for: it would come into being.
+    if !broker.groups.limits().permits_session(join.session_timeout) {
+        return refused(version, &request, &GroupError::InvalidSessionTimeout);
+    }
+    match ask(broker, &request.group_id, Ask::Join(join)).await {
         Ok(Told::Joined(joined)) => answer(version, joined),
         Ok(_) => refused(version, &request, &GroupError::Unavailable),
         Err(error) => refused(version, &request, &error),

@@ -23,7 +23,7 @@ impl ClassicGroup {
     }
 
     fn admit(&self, join: &JoinAsk, limits: &GroupLimits) -> Result<(), GroupError> {
-        if !(limits.session_min..=limits.session_max).contains(&join.session_timeout) {
+        if !limits.permits_session(join.session_timeout) {
             return Err(GroupError::InvalidSessionTimeout);
         }
         if !self.has_room(&join.member.member_id, limits.members_max) {
