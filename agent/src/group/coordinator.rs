@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use daemon::Tasks;
 use metastore::Metastore;
 use metrics::gauge;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 use types::Entropy;
 
 use super::ask::{Ask, GroupError};
-use super::limits::{ASKED_MAX, GroupLimits};
+use super::limits::{ASKED_MAX, COMMITS_MAX, GroupLimits};
 use super::owner::{Answered, Asked, OwnerDeps, own};
 use super::store::Store;
 use super::tenure::{Place, Tenure};
@@ -29,6 +29,7 @@ pub struct Coordinator {
     inboxes: Arc<Inboxes>,
     deps: OwnerDeps,
     cluster: Arc<ClusterView>,
+    commits: Arc<Semaphore>,
     tasks: Tasks,
 }
 
@@ -51,6 +52,7 @@ impl Coordinator {
                 entropy,
             },
             cluster,
+            commits: Arc::new(Semaphore::new(COMMITS_MAX)),
             tasks,
         }
     }
@@ -63,6 +65,11 @@ impl Coordinator {
     /// The settings of all groups.
     pub fn limits(&self) -> &GroupLimits {
         &self.deps.limits
+    }
+
+    /// Waits for its turn to write offsets; to be held meanwhile.
+    pub async fn commit_turn(&self) -> SemaphorePermit<'_> {
+        self.commits.acquire().await.expect("the semaphore is never closed")
     }
 
     /// Asks a group that this agent coordinates; the answer may take as long as a rebalance. Dropped, it asked all the same.

@@ -49,6 +49,7 @@ async fn commit(broker: &Broker, request: &OffsetCommitRequest) -> Result<BTreeS
     };
     let fence = GroupFence { epoch, generation };
     let offsets = offsets(&request.topics);
+    let _turn = broker.groups.commit_turn().await;
     match broker.metastore.commit_group_offsets(group, fence, &offsets).await {
         Ok(known) => Ok(known),
         // Another coordinator or generation: asked again, whoever coordinates now says which.

@@ -16,7 +16,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use crate::kafka::{Kafka, PATIENCE, Settings};
 
 /// How often a member commits what it has read.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
+const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What all members of a test have seen.
 #[derive(Debug, Default)]
