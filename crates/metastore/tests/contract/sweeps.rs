@@ -28,6 +28,7 @@ fn agent(stream: StreamId) -> NewAgent {
         port: 9092,
         rack: String::new(),
         cache_url: String::new(),
+        peer_address: String::new(),
     }
 }
 
