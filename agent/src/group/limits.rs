@@ -33,7 +33,7 @@ pub const PROMISED_MAX: usize = 10_000;
 /// Most requests that wait for one group's task.
 pub const ASKED_MAX: usize = 1024;
 
-/// Most offset commits of one agent that Postgres works on at a time. Ours: half of its connections by default; the others are for
+/// Most offset commits of one agent that Postgres works on at a time. Ours: less than half of the connections by default; the others are for
 /// leases, without which nobody coordinates anything.
 pub const COMMITS_MAX: usize = 4;
 
