@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use metastore::Metastore;
+use metastore::{LiveAgent, Metastore};
 use types::Clock;
 
+use crate::client::Client;
+use crate::cluster::placement::Placement;
 use crate::cluster::view::ClusterView;
 use crate::config::AckMode;
 use crate::configs::TopicDefaults;
@@ -38,4 +40,19 @@ pub struct Broker {
     pub fetch_bytes_max: u32,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Broker {
+    /// The brokers as this client is shown them: at the addresses of the listener it came through, those of its zone first. An
+    /// agent that does not have that listener is not shown.
+    pub fn placement(&self, client: &Client) -> Placement {
+        let snapshot = self.cluster.snapshot();
+        let through = |agent: &LiveAgent| agent.through(&client.listener);
+        let mut agents: Vec<LiveAgent> = snapshot.agents().iter().filter_map(through).collect();
+        if agents.is_empty() {
+            // Our own lease may be that of an older process until it is taken again.
+            agents.push(self.cluster.own());
+        }
+        Placement::new(&agents, client.zone())
+    }
 }

@@ -12,6 +12,8 @@ use crate::group::relay::marker;
 pub struct Client {
     /// Its address.
     pub peer: SocketAddr,
+    /// The listener it came through.
+    pub listener: Arc<str>,
     /// `client.id` of the request's header.
     pub client_id: Option<Arc<str>>,
     /// Address of the client for which another agent passed the request on (`group/relay`).
@@ -43,10 +45,11 @@ impl Software {
 }
 
 impl Client {
-    /// A client of which only the address is known.
-    pub fn new(peer: SocketAddr) -> Self {
+    /// A client that has not said anything yet.
+    pub fn new(peer: SocketAddr, listener: Arc<str>) -> Self {
         Self {
             peer,
+            listener,
             client_id: None,
             passed_on_for: None,
             software_name: None,
@@ -90,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_zone_is_read_from_the_client_id() {
-        let mut client = Client::new(([127, 0, 0, 1], 1).into());
+        let mut client = Client::new(([127, 0, 0, 1], 1).into(), "PLAINTEXT".into());
         assert_eq!(client.zone(), None);
         for (client_id, zone) in [
             ("app-1,zone=eu-west-1a", Some("eu-west-1a")),

@@ -10,6 +10,7 @@ use telemetry::TelemetryConfig;
 use types::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
 
 use crate::group::limits::GroupLimits;
+use crate::listeners::{DEFAULT_LISTENER, Listener, Listeners};
 
 /// Old names that still work.
 pub const ALIASES: &[Alias] = &[Alias {
@@ -61,7 +62,6 @@ fn node_id(text: &str) -> Result<NodeIdSetting, String> {
 fn advertised_host(text: &str) -> Result<String, String> {
     match text {
         "" => Err("expected a host name or address that clients can reach".to_owned()),
-        "auto" => Err("`auto` (ECS task metadata) is not built yet; give a host name or address".to_owned()),
         host => Ok(host.to_owned()),
     }
 }
@@ -142,7 +142,7 @@ pub struct BrokerConfig {
         default_value_t = 9092
     )]
     pub broker_port: u16,
-    /// Host that clients are told to connect to.
+    /// Host that clients are told to connect to; `auto`: the private address that ECS gave this container.
     #[arg(long, env = "YAKS_ADVERTISED_HOST", value_name = "YAKS_ADVERTISED_HOST", default_value = "localhost", value_parser = advertised_host)]
     pub advertised_host: String,
     /// Port that clients are told to connect to; 0: the port listened on.
@@ -153,7 +153,13 @@ pub struct BrokerConfig {
         default_value_t = 0
     )]
     pub advertised_port: u16,
-    /// Zone of this agent, shown to clients as its rack; empty: none.
+    /// Several listeners in place of the one above, as `NAME://address:port=host:port`, comma-separated: clients that come in at
+    /// `address:port` are told to connect to `host:port`, and to what other agents advertise under the same name. Without
+    /// `=host:port`: to YAKS_ADVERTISED_HOST and the port listened on. Such as
+    /// `INTERNAL://0.0.0.0:29092=agent-1:29092,EXTERNAL://0.0.0.0:9092=localhost:9092`.
+    #[arg(long, env = "YAKS_LISTENERS", value_name = "YAKS_LISTENERS", default_value = "", value_parser = Listeners::parse)]
+    pub listeners: Listeners,
+    /// Zone of this agent, shown to clients as its rack; empty: none; `auto`: the zone in which ECS runs it.
     #[arg(long, env = "YAKS_RACK", value_name = "YAKS_RACK", default_value = "")]
     pub rack: String,
     /// Port of `/livez`, `/readyz` and `/metrics`, always served.
@@ -368,12 +374,22 @@ impl Config {
         Ok(())
     }
 
-    /// The port clients are told.
-    pub fn advertised_port(&self) -> u16 {
-        match self.broker.advertised_port {
-            0 => self.broker.broker_port,
-            port => port,
+    /// Where to listen, and what the clients there are told; one listener at least.
+    pub fn listeners(&self) -> Vec<Listener> {
+        let broker = &self.broker;
+        let described = broker.listeners.clone().complete(&broker.advertised_host);
+        if !described.is_empty() {
+            return described;
         }
+        vec![Listener {
+            name: DEFAULT_LISTENER.into(),
+            bind: (broker.broker_host, broker.broker_port).into(),
+            host: broker.advertised_host.clone(),
+            port: match broker.advertised_port {
+                0 => broker.broker_port,
+                port => port,
+            },
+        }]
     }
 }
 
@@ -389,10 +405,21 @@ mod tests {
             ("--inflight-bytes=1", "YAKS_INFLIGHT_BYTES"),
             ("--ack-mode=maybe", "YAKS_ACK_MODE"),
             ("--advertised-host=", "YAKS_ADVERTISED_HOST"),
+            ("--listeners=A://:1,A://:2", "YAKS_LISTENERS"),
         ] {
             let message = Config::try_parse_from(["yaks-agent", arg]).unwrap_err().to_string();
             assert!(message.contains(variable), "{message}");
         }
+    }
+
+    #[test]
+    fn an_agent_without_named_listeners_has_one_of_kafkas_default_name() {
+        let config = Config::try_parse_from(["yaks-agent", "--broker-port=1", "--advertised-host=h"]).unwrap();
+        let [only] = config.listeners().try_into().unwrap();
+        assert_eq!(
+            (&*only.name, only.bind.to_string(), only.host, only.port),
+            ("PLAINTEXT", "0.0.0.0:1".into(), "h".into(), 1)
+        );
     }
 
     #[test]

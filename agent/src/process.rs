@@ -18,8 +18,10 @@ use types::{SystemClock, SystemEntropy};
 use crate::config::{CommitPath, Config};
 use crate::fetch::read::ObjectCache;
 use crate::group::relay::TcpDialer;
+use crate::incoming::Ports;
 use crate::produce::invoke::{CommitFunction, LambdaFunction};
 use crate::run::{Deps, run};
+use crate::task_metadata;
 
 /// How long health stays visible after the agent has ended.
 const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
@@ -33,10 +35,12 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Runs an agent on the services and ports of its settings, until `shutdown`.
-pub async fn serve(config: Config, telemetry: Telemetry, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(mut config: Config, telemetry: Telemetry, shutdown: CancellationToken) -> anyhow::Result<()> {
     crate::metrics::describe();
     metastore::describe_metrics();
     info!(open_files_max = raise_nofile_limit(), "starting");
+    let endpoint = std::env::var(task_metadata::ENDPOINT_VARIABLE).ok();
+    task_metadata::fill_in(&mut config, endpoint.as_deref()).await?;
     let deps = reach(&config).await?;
     let admin = Tasks::new(CancellationToken::new());
     let address = SocketAddr::new(config.broker.broker_host, config.broker.metrics_port);
@@ -71,9 +75,7 @@ async fn reach(config: &Config) -> anyhow::Result<Deps> {
             config.s3.bucket, config.s3.endpoint
         )
     })?;
-    let kafka = SocketAddr::new(config.broker.broker_host, config.broker.broker_port);
-    let incoming = bind(kafka, "YAKS_BROKER_PORT").await?;
-    info!(address = %kafka, "listening");
+    let incoming = listen(config).await?;
     let readiness = Readiness::new();
     // Until `run` says otherwise: the admin port may be asked sooner.
     readiness.condition("serving");
@@ -91,15 +93,16 @@ async fn reach(config: &Config) -> anyhow::Result<Deps> {
     })
 }
 
-/// Where other agents reach this one.
+/// Where other agents reach this one: at its first listener.
 async fn peer_address(config: &Config) -> String {
+    let bind = config.listeners()[0].bind;
     let host = match config.group.peer_host.as_str() {
-        "auto" if !config.broker.broker_host.is_unspecified() => config.broker.broker_host.to_string(),
+        "auto" if !bind.ip().is_unspecified() => bind.ip().to_string(),
         "auto" => own_address(&config.postgres).await.to_string(),
         host => host.to_owned(),
     };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
-    format!("{host}:{}", config.broker.broker_port)
+    format!("{host}:{}", bind.port())
 }
 
 /// The address from which this machine reaches Postgres: agents share the network that leads there. Connecting a datagram socket
@@ -118,6 +121,21 @@ async fn own_address(postgres: &PostgresConfig) -> IpAddr {
             fallback
         }
     }
+}
+
+async fn listen(config: &Config) -> anyhow::Result<Ports> {
+    let variable = if config.broker.listeners.0.is_empty() {
+        "YAKS_BROKER_PORT"
+    } else {
+        "YAKS_LISTENERS"
+    };
+    let mut ports = Ports::default();
+    for listener in config.listeners() {
+        let port = bind(listener.bind, variable).await?;
+        info!(listener.name = %listener.name, address = %listener.bind, advertised = %listener.advertised(), "listening");
+        ports.add(listener.name, port);
+    }
+    Ok(ports)
 }
 
 async fn reach_postgres(config: &Config) -> anyhow::Result<Metastore> {

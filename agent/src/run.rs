@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use daemon::{Readiness, Tasks};
-use metastore::{Committer, Metastore, NewAgent};
+use metastore::{AdvertisedListener, Committer, Metastore, NewAgent};
 use storage::ObjectStore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::group::relay::{Dialer, Relay};
 use crate::group::tenure::Tenure;
 use crate::hints::CommitSignal;
 use crate::incoming::Incoming;
+use crate::listeners::Listener;
 use crate::produce::buffer::SealRules;
 use crate::produce::commit_watcher::CommitWatcher;
 use crate::produce::invoke::CommitFunction;
@@ -195,7 +196,6 @@ async fn start_parts(
         reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store)),
         ends,
         cursors: Cursors::default(),
-        stopping: stop_serving.clone(),
     };
     let groups = start_groups(config, deps, &cluster, &tenure, coordinating);
     let relay = Relay::new(Arc::clone(&deps.dialer), tenure, coordinating.clone());
@@ -247,6 +247,7 @@ fn start_groups(
 }
 
 async fn take_lease(config: &Config, deps: &Deps) -> anyhow::Result<Lease> {
+    let listeners: Vec<AdvertisedListener> = config.listeners().iter().map(Listener::advertised).collect();
     let wanted = NewAgent {
         node_id: match config.broker.node_id {
             NodeIdSetting::Auto => None,
@@ -254,8 +255,9 @@ async fn take_lease(config: &Config, deps: &Deps) -> anyhow::Result<Lease> {
         },
         incarnation: deps.entropy.uuid_v4(),
         stream: None,
-        host: config.broker.advertised_host.clone(),
-        port: config.advertised_port(),
+        host: listeners[0].host.clone(),
+        port: listeners[0].port,
+        listeners,
         rack: config.broker.rack.clone(),
         cache_url: if config.cache.cache_enabled {
             config.cache.cache_url.clone()

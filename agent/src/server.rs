@@ -16,7 +16,7 @@ use types::limits;
 use crate::broker::Broker;
 use crate::connection::{self, ConnectionLimits};
 use crate::frame::{BytePermits, FrameLimits};
-use crate::incoming::{Incoming, Socket};
+use crate::incoming::{Accepted, Incoming};
 use crate::metrics::{CONNECTIONS, CONNECTIONS_REFUSED};
 
 /// How long the loop rests after an accept that failed for want of file descriptors or memory.
@@ -101,7 +101,7 @@ impl Server {
         loop {
             let slot = self.slot().await;
             match incoming.accept().await {
-                Ok((socket, peer)) => self.spawn(socket, peer, slot),
+                Ok(accepted) => self.spawn(accepted, slot),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     warn!(%error, open = self.open(), "cannot accept connections");
@@ -120,11 +120,11 @@ impl Server {
         slot.expect("the semaphore is never closed")
     }
 
-    fn spawn(&self, socket: Box<dyn Socket>, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn spawn(&self, accepted: Accepted, slot: OwnedSemaphorePermit) {
+        let peer = accepted.peer;
         let open = OpenConnection::new(peer, slot);
         let serving = connection::serve(
-            socket,
-            peer,
+            accepted,
             Arc::clone(&self.broker),
             self.request_bytes.clone(),
             Arc::clone(&self.connection_limits),

@@ -35,6 +35,7 @@ fn agent(node_id: Option<i32>, host: &str) -> NewAgent {
         rack: String::new(),
         cache_url: String::new(),
         peer_address: String::new(),
+        listeners: Vec::new(),
     }
 }
 

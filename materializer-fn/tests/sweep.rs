@@ -99,6 +99,7 @@ async fn the_stream_of_a_live_lease_is_left_alone_until_the_lease_is_gone() {
         rack: String::new(),
         cache_url: String::new(),
         peer_address: String::new(),
+        listeners: Vec::new(),
     };
     function.metastore.take_lease(&agent, 60_000).await.unwrap();
     assert_eq!(function.sweep().await, summary(0, 0, 0, 0));

@@ -258,5 +258,6 @@ fn live_agent(wanted: &NewAgent, node_id: NodeId) -> LiveAgent {
         rack: wanted.rack.clone(),
         cache_url: wanted.cache_url.clone(),
         peer_address: wanted.peer_address.clone(),
+        listeners: wanted.listeners.clone(),
     }
 }

@@ -160,6 +160,7 @@ mod tests {
             rack: rack.to_owned(),
             cache_url: String::new(),
             peer_address: String::new(),
+            listeners: Vec::new(),
         }
     }
 

@@ -275,6 +275,7 @@ mod tests {
             rack: String::new(),
             cache_url: String::new(),
             peer_address: String::new(),
+            listeners: Vec::new(),
         };
         node_ids.iter().map(agent).collect()
     }

@@ -12,7 +12,6 @@
 mod request;
 mod writer;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use crate::broker::Broker;
 use crate::client::Client;
 use crate::dispatch::Reply;
 use crate::frame::{BytePermits, Frame, FrameError, FrameLimits, read_frame};
-use crate::incoming::Socket;
+use crate::incoming::Accepted;
 use crate::metrics::{BYTES_IN, CONNECTIONS_REFUSED, REQUESTS_REFUSED};
 use request::{Refused, Request};
 use writer::{Body, Pending, write_answers};
@@ -58,18 +57,17 @@ enum End {
 
 /// Serves one client until it goes, misbehaves, or `shutdown` is cancelled.
 pub async fn serve(
-    socket: impl Socket,
-    peer: SocketAddr,
+    accepted: Accepted,
     broker: Arc<Broker>,
     permits: BytePermits,
     limits: Arc<ConnectionLimits>,
     shutdown: CancellationToken,
 ) {
-    let (mut reading_half, writing_half) = tokio::io::split(socket);
+    let (mut reading_half, writing_half) = tokio::io::split(accepted.socket);
     let (queue, answers) = mpsc::channel(limits.pipelined_max);
     let mut reader = Reader {
         broker,
-        client: Client::new(peer),
+        client: Client::new(accepted.peer, accepted.listener),
         permits,
         answer_bytes: BytePermits::new(limits.answer_bytes_max),
         limits: Arc::clone(&limits),

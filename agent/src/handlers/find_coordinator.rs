@@ -26,7 +26,7 @@ pub async fn handle(
     version: i16,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let placement = Placement::new(broker.cluster.snapshot().agents(), client.zone());
+    let placement = broker.placement(client);
     if version >= BATCH_SINCE {
         let keys = request.coordinator_keys.into_iter();
         let coordinators = keys.map(|key| find(&placement, request.key_type, key)).collect();
@@ -88,6 +88,7 @@ mod tests {
             rack: String::new(),
             cache_url: String::new(),
             peer_address: String::new(),
+            listeners: Vec::new(),
         };
         find(
             &Placement::new(&[agent], None),

@@ -65,7 +65,7 @@ pub async fn handle(broker: &Arc<Broker>, client: &Client, version: i16, request
             find(broker, wanted, create && broker.topic_defaults.auto_create).await
         }
     };
-    let placement = Placement::new(broker.cluster.snapshot().agents(), client.zone());
+    let placement = broker.placement(client);
     let topic_operations = operations(request.include_topic_authorized_operations, TOPIC_OPERATIONS);
     let topics = answers.iter().map(|(wanted, found)| match found {
         Ok(topic) => describe(topic, &placement).with_topic_authorized_operations(topic_operations),

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use agent::frame::BytePermits;
+use agent::incoming::Ports;
+use agent::listeners::DEFAULT_LISTENER;
 use agent::server::{ServerLimits, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,14 +42,11 @@ impl Server {
     pub(crate) async fn start(limits: ServerLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let mut ports = Ports::default();
+        ports.add(DEFAULT_LISTENER.into(), listener);
         let shutdown = CancellationToken::new();
         let agent = TestAgent::start().await;
-        let serving = tokio::spawn(serve(
-            Box::new(listener),
-            agent.broker.clone(),
-            limits,
-            shutdown.clone(),
-        ));
+        let serving = tokio::spawn(serve(Box::new(ports), agent.broker.clone(), limits, shutdown.clone()));
         Self {
             address,
             shutdown,

@@ -21,6 +21,7 @@ use agent::group::coordinator::Coordinator;
 use agent::group::limits::GroupLimits;
 use agent::group::relay::{NoDialer, Relay};
 use agent::group::tenure::Tenure;
+use agent::listeners::DEFAULT_LISTENER;
 use agent::produce::writer::WriterHandle;
 use daemon::Tasks;
 use metastore::{Metastore, NewAgent, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
@@ -72,6 +73,7 @@ impl TestAgent {
             rack: rack.clone(),
             cache_url: String::new(),
             peer_address: String::new(),
+            listeners: Vec::new(),
         };
         // No heartbeat runs here: the lease outlives the test.
         let times = LeaseTimes {
@@ -184,7 +186,7 @@ pub(crate) fn config_of(server: &PrivatePostgres) -> PostgresConfig {
 
 /// A client that has not said who it is.
 pub(crate) fn client() -> Client {
-    Client::new(SocketAddr::from(([127, 0, 0, 1], 1)))
+    Client::new(SocketAddr::from(([127, 0, 0, 1], 1)), DEFAULT_LISTENER.into())
 }
 
 /// A client with a `client.id`.

@@ -158,11 +158,11 @@ fn produce_request(topic: &str, acks: i16, records: Bytes) -> ProduceRequest {
         .with_topic_data(vec![topic])
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub(crate) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 
-fn values(mut records: Bytes, from: i64) -> Vec<String> {
+pub(crate) fn values(mut records: Bytes, from: i64) -> Vec<String> {
     let batches = RecordBatchDecoder::decode_all(&mut records).unwrap();
     let records = batches.into_iter().flat_map(|batch| batch.records);
     records

@@ -14,6 +14,7 @@ use std::time::Duration;
 use agent::config::Config;
 use agent::fetch::read::ObjectCache;
 use agent::incoming::Accepted;
+use agent::listeners::DEFAULT_LISTENER;
 use agent::run::{Deps, run};
 use bytes::{Bytes, BytesMut};
 use clap::Parser;
@@ -31,7 +32,7 @@ use types::{ClusterId, Entropy, SeededEntropy, Slot, SlotSeq, StreamId};
 use uuid::Uuid;
 
 pub(crate) use cache::DamagedCache;
-pub(crate) use client::Client;
+pub(crate) use client::{Client, topic_name, values};
 pub(crate) use pipes::Pipes;
 pub(crate) use switches::{Postgres, VirtualClock};
 
@@ -167,9 +168,18 @@ impl World {
 impl Agent {
     /// A client of this agent.
     pub(crate) async fn connect(&self) -> Client {
+        self.connect_through(DEFAULT_LISTENER).await
+    }
+
+    /// The same, through one of its listeners.
+    pub(crate) async fn connect_through(&self, listener: &str) -> Client {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        self.clients.send((Box::new(theirs), peer)).await.unwrap();
+        let accepted = Accepted {
+            listener: listener.into(),
+            ..Accepted::new(Box::new(theirs), peer)
+        };
+        assert!(self.clients.send(accepted).await.is_ok(), "the agent serves");
         Client::new(ours)
     }
 
@@ -222,6 +232,17 @@ pub(crate) fn idempotent_batch(value: &str, producer: i64, sequence: i32) -> Byt
     let mut record = record(value.as_bytes().to_vec().into(), producer);
     (record.producer_epoch, record.sequence) = (0, sequence);
     encode(&[record])
+}
+
+/// A batch of records with these timestamps.
+pub(crate) fn timed_batch(timestamps: &[i64]) -> Bytes {
+    let timed = |(offset, timestamp): (i64, &i64)| Record {
+        timestamp: *timestamp,
+        offset,
+        sequence: i32::try_from(offset).unwrap() - 1,
+        ..record(Bytes::from_static(b"timed"), -1)
+    };
+    encode(&(0..).zip(timestamps).map(timed).collect::<Vec<_>>())
 }
 
 /// A batch of one record of so many bytes.

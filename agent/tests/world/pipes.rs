@@ -29,7 +29,7 @@ impl Dialer for Pipes {
         let agent = self.0.lock().unwrap()[number].clone();
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let peer = SocketAddr::from(([127, 0, 0, 1], 2));
-        let accepted: Accepted = (Box::new(theirs), peer);
+        let accepted = Accepted::new(Box::new(theirs), peer);
         let refused = |_| io::ErrorKind::ConnectionRefused;
         agent.send(accepted).await.map_err(refused)?;
         Ok(Box::new(ours))

@@ -54,6 +54,8 @@ pub struct StackConfig {
     pub sidecars: bool,
     /// Further variables for the agents; these win over everything else.
     pub agent_env: Vec<(String, String)>,
+    /// The same for one agent each, in their order.
+    pub agent_env_each: Vec<Vec<(String, String)>>,
     /// Further variables for the function.
     pub function_env: Vec<(String, String)>,
     /// Further variables for the sidecars.
@@ -116,6 +118,7 @@ impl StackConfig {
             event_faults: Vec::new(),
             sidecars: true,
             agent_env: Vec::new(),
+            agent_env_each: Vec::new(),
             function_env: Vec::new(),
             sidecar_env: Vec::new(),
         }

@@ -71,6 +71,7 @@ pub(crate) fn agent(config: &StackConfig, n: usize, ports: AgentPorts) -> Variab
         variables.push(("YAKS_COMMIT_PATH".to_owned(), path.clone()));
     }
     variables.extend(config.agent_env.iter().cloned());
+    variables.extend(config.agent_env_each.get(n).into_iter().flatten().cloned());
     variables
 }
 

@@ -44,7 +44,7 @@ pub use consumer_groups::{
 pub use error::MetastoreError;
 pub use group_offsets::{CommittedOffset, GroupOffset, GroupOffsets, TopicPartition};
 pub use hints::{CommitHints, HintSource, Hints};
-pub use leases::{LeaseError, Leases, LiveAgent, NewAgent};
+pub use leases::{AdvertisedListener, LeaseError, Leases, LiveAgent, NewAgent};
 pub use lifecycle::Lifecycle;
 pub use log_index::{IndexedRange, LogIndex, PlannedPartition, WantedRange};
 pub use metrics::describe_metrics;

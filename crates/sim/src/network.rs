@@ -83,7 +83,7 @@ impl Network {
         }
         let (client, near) = duplex(BUFFER_BYTES);
         let (far, server) = duplex(BUFFER_BYTES);
-        let accepted: Accepted = (Box::new(server), self.peer());
+        let accepted = Accepted::new(Box::new(server), self.peer());
         if endpoint.connections.try_send(accepted).is_err() {
             return Err(ErrorKind::ConnectionRefused.into());
         }

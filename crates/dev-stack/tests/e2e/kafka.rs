@@ -72,6 +72,17 @@ impl Kafka {
         metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
     }
 
+    /// `host:port` of all brokers, as this client is told.
+    pub(crate) fn broker_addresses(&self) -> Vec<String> {
+        let metadata = self.consumer().fetch_metadata(None, PATIENCE).unwrap();
+        let addresses = metadata.brokers().iter();
+        let mut addresses: Vec<String> = addresses
+            .map(|broker| format!("{}:{}", broker.host(), broker.port()))
+            .collect();
+        addresses.sort();
+        addresses
+    }
+
     /// Ids of all brokers.
     pub(crate) fn brokers(&self) -> Vec<i32> {
         let metadata = self.consumer().fetch_metadata(None, PATIENCE).unwrap();

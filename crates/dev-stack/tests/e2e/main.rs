@@ -9,6 +9,7 @@ mod group_storm;
 mod groups;
 mod kafka;
 mod kills;
+mod listeners;
 mod members;
 mod outages;
 mod protocol;

@@ -36,6 +36,13 @@ pub(crate) fn agent_env(config: &mut StackConfig, name: &str, value: &str) {
     config.agent_env.push((name.to_owned(), value.to_owned()));
 }
 
+/// Sets a variable of agent `n` alone.
+pub(crate) fn agent_env_of(config: &mut StackConfig, n: usize, name: &str, value: &str) {
+    let each = &mut config.agent_env_each;
+    each.resize(each.len().max(n + 1), Vec::new());
+    each[n].push((name.to_owned(), value.to_owned()));
+}
+
 impl Running {
     /// Starts `agents` agents and all they need, with data of their own.
     pub(crate) fn start(agents: u16, change: impl FnOnce(&mut StackConfig)) -> Self {

@@ -103,6 +103,7 @@ impl Tables {
                 rack: agent.rack.clone(),
                 cache_url: agent.cache_url.clone(),
                 peer_address: agent.peer_address.clone(),
+                listeners: agent.listeners.clone(),
             },
             incarnation: agent.incarnation,
             stream: agent.stream,

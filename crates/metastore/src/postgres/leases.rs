@@ -49,7 +49,7 @@ impl Leases for Postgres {
 
     async fn live_agents(&self) -> Result<Vec<LiveAgent>, MetastoreError> {
         let rows = sqlx::query(
-            "SELECT node_id, host, port, rack, cache_url, peer_address FROM agents
+            "SELECT node_id, host, port, rack, cache_url, peer_address, listeners FROM agents
              WHERE lease_expires_at > clock_timestamp() ORDER BY node_id",
         )
         .fetch_all(&self.pool)
@@ -87,13 +87,14 @@ impl Postgres {
                 .bind(&agent.cache_url)
                 .bind(millis(ttl_ms))
                 .bind(&agent.peer_address)
+                .bind(agent.listeners.iter().map(ToString::to_string).collect::<Vec<_>>())
                 .fetch_optional(&self.pool)
                 .await?;
             if taken.is_some() {
                 return Ok(node_id);
             }
             let holder =
-                sqlx::query("SELECT node_id, host, port, rack, cache_url, peer_address FROM agents WHERE node_id = $1")
+                sqlx::query("SELECT node_id, host, port, rack, cache_url, peer_address, listeners FROM agents WHERE node_id = $1")
                     .bind(node_id.0)
                     .fetch_optional(&self.pool)
                     .await?;
@@ -119,5 +120,10 @@ fn live_agent(row: &PgRow) -> Result<LiveAgent, MetastoreError> {
         rack: row.try_get("rack")?,
         cache_url: row.try_get("cache_url")?,
         peer_address: row.try_get("peer_address")?,
+        listeners: row
+            .try_get::<Vec<String>, _>("listeners")?
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()?,
     })
 }

@@ -20,6 +20,7 @@ fn agent(node_id: Option<i32>) -> NewAgent {
         rack: "zone-a".to_owned(),
         cache_url: String::new(),
         peer_address: "10.0.0.7:9092".to_owned(),
+        listeners: vec!["EXTERNAL://[::1]:9092".parse().unwrap()],
     }
 }
 
@@ -91,11 +92,12 @@ pub(crate) async fn agents_without_an_id_get_the_lowest_free_ones(world: World) 
     let mut taken: Vec<i32> = taken.into_iter().map(|node| node.unwrap().0).collect();
     taken.sort_unstable();
     assert_eq!(taken, [0, 2, 3, 4, 5, 6]);
-    let first = metastore.live_agents().await.unwrap().remove(0);
+    let shown = metastore.live_agents().await.unwrap().remove(0);
     assert_eq!(
-        (first.rack.as_str(), first.peer_address.as_str()),
+        (shown.rack.as_str(), shown.peer_address.as_str()),
         ("zone-a", "10.0.0.7:9092")
     );
+    assert_eq!(shown.listeners, agent(None).listeners);
 }
 
 pub(crate) async fn a_lease_runs_out_unless_it_is_renewed(world: World) {

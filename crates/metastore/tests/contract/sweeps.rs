@@ -29,6 +29,7 @@ fn agent(stream: StreamId) -> NewAgent {
         rack: String::new(),
         cache_url: String::new(),
         peer_address: String::new(),
+        listeners: Vec::new(),
     }
 }
 
