@@ -7,7 +7,7 @@ use daemon::Alias;
 use metastore::PostgresConfig;
 use storage::S3Config;
 use telemetry::TelemetryConfig;
-use types::limits::{BATCH_BYTES_MAX, FRAME_BYTES_MAX};
+use types::limits::{BATCH_BYTES_MAX, FETCH_SESSIONS_MAX, FRAME_BYTES_MAX};
 
 use crate::group::limits::GroupLimits;
 use crate::listeners::{DEFAULT_LISTENER, Listener, Listeners};
@@ -197,6 +197,11 @@ pub struct BrokerConfig {
     #[arg(long, env = "YAKS_FETCH_MAX_BYTES", value_name = "YAKS_FETCH_MAX_BYTES", default_value_t = 52_428_800,
           value_parser = clap::value_parser!(u32).range(1024..=1_073_741_824))]
     pub fetch_max_bytes: u32,
+    /// Most fetch sessions (Kafka: `max.incremental.fetch.session.cache.slots`). A consumer without one says with every fetch all
+    /// that it reads.
+    #[arg(long, env = "YAKS_FETCH_SESSIONS_MAX", value_name = "YAKS_FETCH_SESSIONS_MAX", default_value_t = FETCH_SESSIONS_MAX,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=100_000))]
+    pub fetch_sessions_max: usize,
     /// How long a stop may take, in ms, before what is left is abandoned (nothing acknowledged is).
     #[arg(
         long,
@@ -406,6 +411,7 @@ mod tests {
             ("--ack-mode=maybe", "YAKS_ACK_MODE"),
             ("--advertised-host=", "YAKS_ADVERTISED_HOST"),
             ("--listeners=A://:1,A://:2", "YAKS_LISTENERS"),
+            ("--fetch-sessions-max=-1", "YAKS_FETCH_SESSIONS_MAX"),
         ] {
             let message = Config::try_parse_from(["yaks-agent", arg]).unwrap_err().to_string();
             assert!(message.contains(variable), "{message}");

@@ -8,7 +8,9 @@ use metastore::MetastoreError;
 use record_batch::BatchError;
 use types::{Offset, TopicNameError};
 
+use crate::fetch::sessions::SessionError;
 use crate::group::ask::GroupError;
+use crate::leader_epoch::EpochMismatch;
 
 /// Why a batch is not taken. None of these enters the buffer, so a retry cannot duplicate anything.
 pub fn of_batch(error: &BatchError) -> ResponseError {
@@ -91,6 +93,23 @@ fn retriable(asked: Asked) -> ResponseError {
         Asked::ProducerId => ResponseError::CoordinatorNotAvailable,
         // The change may have happened: a retry then hears that the topic exists, or does not.
         Asked::TopicChange => ResponseError::RequestTimedOut,
+    }
+}
+
+/// Why a fetch session cannot go on: the client starts over with a full fetch.
+pub fn of_session(error: SessionError) -> ResponseError {
+    match error {
+        SessionError::NotFound => ResponseError::FetchSessionIdNotFound,
+        SessionError::WrongEpoch => ResponseError::InvalidFetchSessionEpoch,
+        SessionError::OtherTopicNames => ResponseError::FetchSessionTopicIdError,
+    }
+}
+
+/// Why a client's idea of a partition's leader epoch is refused: it asks for Metadata and tries again.
+pub fn of_leader_epoch(mismatch: EpochMismatch) -> ResponseError {
+    match mismatch {
+        EpochMismatch::Fenced => ResponseError::FencedLeaderEpoch,
+        EpochMismatch::Unknown => ResponseError::UnknownLeaderEpoch,
     }
 }
 

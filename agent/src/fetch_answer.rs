@@ -1,13 +1,13 @@
 //! The answer to a Fetch as slices: records are never copied into an encoder's buffer.
 //!
 //! The encoder writes what `kafka-protocol`'s `FetchResponse` would (a property test holds the two together), but leaves the
-//! records where they are. No aborted transactions, no preferred replica, no tagged fields: we have none of them.
+//! records where they are. No aborted transactions, no tagged fields (diverging epochs, other leaders): we have none of them.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::protocol::HeaderVersion;
-use types::{Offset, PartitionIndex, TopicId};
+use types::{NodeId, Offset, PartitionIndex, TopicId};
 
 use crate::answer::{self, Answer, EncodeError};
 
@@ -44,8 +44,24 @@ pub struct FetchAnswerPartition {
     pub high_watermark: Offset,
     /// First offset still there. -1 when unknown.
     pub log_start_offset: Offset,
+    /// A broker that the client should rather read this partition from.
+    pub preferred_replica: Option<NodeId>,
     /// Whole batches, one after another, in pieces; empty for none (never null on the wire).
     pub records: Vec<Bytes>,
+}
+
+impl FetchAnswerPartition {
+    /// Nothing is known of it yet.
+    pub fn empty(index: PartitionIndex) -> Self {
+        Self {
+            index,
+            error: None,
+            high_watermark: Offset::UNKNOWN,
+            log_start_offset: Offset::UNKNOWN,
+            preferred_replica: None,
+            records: Vec::new(),
+        }
+    }
 }
 
 /// First version with the request's own error and the session id.
@@ -128,7 +144,7 @@ impl Pieces {
         }
         self.count(0)?; // aborted transactions
         if self.version >= READ_REPLICA_SINCE {
-            self.text.put_i32(-1);
+            self.text.put_i32(partition.preferred_replica.map_or(-1, |node| node.0));
         }
         self.count(partition.records.iter().map(Bytes::len).sum())?;
         partition.records.into_iter().for_each(|piece| self.records(piece));

@@ -17,6 +17,7 @@ pub mod group;
 pub mod handlers;
 pub mod hints;
 pub mod incoming;
+pub mod leader_epoch;
 pub mod listeners;
 pub mod metrics;
 pub mod process;

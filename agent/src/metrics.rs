@@ -54,6 +54,10 @@ pub const CACHE_PUSHES: &str = "yaks_cache_pushes_total";
 pub const BATCHES_REFUSED: &str = "yaks_batches_refused_total";
 /// Bytes of record batches taken in.
 pub const PRODUCE_BYTES: &str = "yaks_produce_bytes_total";
+/// Bytes of record batches given to readers.
+pub const FETCH_BYTES: &str = "yaks_fetch_bytes_total";
+/// Fetch sessions of readers.
+pub const FETCH_SESSIONS: &str = "yaks_fetch_sessions";
 
 /// Groups taken from another coordinator, or loaded.
 pub const GROUPS_TAKEN: &str = "yaks_groups_taken_total";
@@ -166,4 +170,6 @@ pub fn describe() {
         "Offsets of idle consumer groups that were forgotten"
     );
     describe_counter!(PRODUCE_BYTES, Unit::Bytes, "Bytes of record batches taken in");
+    describe_counter!(FETCH_BYTES, Unit::Bytes, "Bytes of record batches given to readers");
+    describe_gauge!(FETCH_SESSIONS, Unit::Count, "Fetch sessions of readers");
 }

@@ -22,6 +22,7 @@ use crate::fetch::cursors::Cursors;
 use crate::fetch::planner::Planner;
 use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
 use crate::fetch::serve::Fetcher;
+use crate::fetch::sessions::FetchSessions;
 use crate::fetch::wait::LogEndsWatch;
 use crate::frame::BytePermits;
 use crate::group::coordinator::Coordinator;
@@ -196,6 +197,8 @@ async fn start_parts(
         reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store)),
         ends,
         cursors: Cursors::default(),
+        sessions: FetchSessions::new(config.broker.fetch_sessions_max, Arc::clone(&deps.entropy)),
+        stopping: stop_serving.clone(),
     };
     let groups = start_groups(config, deps, &cluster, &tenure, coordinating);
     let relay = Relay::new(Arc::clone(&deps.dialer), tenure, coordinating.clone());

@@ -164,6 +164,7 @@ impl World {
             partition,
             from: Offset(0),
             bytes_max: u64::MAX,
+            rows_max: 64,
         };
         let planned = self.agent.broker.metastore.plan_fetch(&[wanted]).await.unwrap();
         planned[0].as_ref().unwrap().end

@@ -24,6 +24,8 @@ pub struct AdvertisedBroker {
     pub rack: Option<String>,
     /// The id as rendezvous hashing takes it.
     member: String,
+    /// The agents behind the address.
+    agents: Vec<NodeId>,
 }
 
 impl AsRef<str> for AdvertisedBroker {
@@ -37,8 +39,8 @@ impl AsRef<str> for AdvertisedBroker {
 pub struct Placement {
     agents: Vec<LiveAgent>,
     brokers: Vec<AdvertisedBroker>,
-    /// The brokers of the client's zone, else all.
-    candidates: Vec<AdvertisedBroker>,
+    /// The client's zone, if a broker lives there.
+    zone: Option<String>,
 }
 
 impl Placement {
@@ -49,16 +51,11 @@ impl Placement {
             "a cluster has at least one agent, the one that answers"
         );
         let brokers = advertised(agents);
-        let near: Vec<_> = brokers
-            .iter()
-            .filter(|broker| zone.is_some() && broker.rack.as_deref() == zone)
-            .cloned()
-            .collect();
-        let candidates = if near.is_empty() { brokers.clone() } else { near };
+        let zone = zone.filter(|zone| brokers.iter().any(|broker| broker.is_in(zone)));
         Self {
+            zone: zone.map(str::to_owned),
             agents: agents.to_vec(),
             brokers,
-            candidates,
         }
     }
 
@@ -74,8 +71,34 @@ impl Placement {
 
     /// The broker that this client is sent to for a partition.
     pub fn leader(&self, topic: TopicId, partition: PartitionIndex) -> NodeId {
-        let key = [topic.0.as_bytes().as_slice(), &partition.0.to_be_bytes()].concat();
-        best(&key, &self.candidates).id
+        self.leader_of(&self.ranked(topic, partition)).id
+    }
+
+    /// The brokers shown as a partition's replicas: its leader, then one of every other zone. A client takes a broker for one it
+    /// may read from only if it is among them (KIP-392).
+    pub fn replicas(&self, topic: TopicId, partition: PartitionIndex) -> Vec<NodeId> {
+        let ranked = self.ranked(topic, partition);
+        let leader = self.leader_of(&ranked);
+        let mut zones: BTreeSet<&str> = leader.rack.as_deref().into_iter().collect();
+        let others = ranked
+            .iter()
+            .filter(|broker| broker.rack.as_deref().is_some_and(|rack| zones.insert(rack)));
+        let others: Vec<NodeId> = others.map(|broker| broker.id).collect();
+        [vec![leader.id], others].concat()
+    }
+
+    /// The broker from which a reader in `zone` should rather read than from the agent `own`; `None`: from us, because nobody is
+    /// nearer.
+    pub fn nearer(&self, own: NodeId, zone: &str, topic: TopicId, partition: PartitionIndex) -> Option<NodeId> {
+        let own = self.brokers.iter().find(|broker| broker.agents.contains(&own));
+        if own.is_some_and(|own| own.is_in(zone)) {
+            return None;
+        }
+        let ranked = self.ranked(topic, partition);
+        ranked
+            .into_iter()
+            .find(|broker| broker.is_in(zone))
+            .map(|broker| broker.id)
     }
 
     /// The broker that stands for the agent that coordinates a consumer group: the same for clients of every zone.
@@ -86,6 +109,19 @@ impl Placement {
             .iter()
             .find(shown)
             .expect("every agent is shown as some broker")
+    }
+
+    fn ranked(&self, topic: TopicId, partition: PartitionIndex) -> Vec<&AdvertisedBroker> {
+        let key = [topic.0.as_bytes().as_slice(), &partition.0.to_be_bytes()].concat();
+        rendezvous_rank(&key, &self.brokers)
+    }
+
+    fn leader_of<'a>(&self, ranked: &[&'a AdvertisedBroker]) -> &'a AdvertisedBroker {
+        let serves = |broker: &&&AdvertisedBroker| self.zone.as_deref().is_none_or(|zone| broker.is_in(zone));
+        ranked
+            .iter()
+            .find(serves)
+            .expect("a zone counts only if a broker lives there")
     }
 }
 
@@ -98,8 +134,10 @@ pub fn coordinating_agent<'a>(agents: &'a [LiveAgent], group: &str) -> &'a LiveA
     &agents[first.expect("the first of the ranking is one of them")]
 }
 
-fn best<'a>(key: &[u8], brokers: &'a [AdvertisedBroker]) -> &'a AdvertisedBroker {
-    rendezvous_rank(key, brokers)[0]
+impl AdvertisedBroker {
+    fn is_in(&self, zone: &str) -> bool {
+        self.rack.as_deref() == Some(zone)
+    }
 }
 
 /// Agents behind one address (nginx, an NLB) become one broker: a client that is shown two ids for one address takes them
@@ -124,6 +162,7 @@ fn advertised(agents: &[LiveAgent]) -> Vec<AdvertisedBroker> {
                 port,
                 rack: common_rack(&sharing),
                 member: id.to_string(),
+                agents: sharing.iter().map(|agent| agent.node_id).collect(),
             }
         })
         .collect();
@@ -201,6 +240,49 @@ mod tests {
         let everybody = leaders(&Placement::new(&agents, None));
         assert_eq!(leaders(&Placement::new(&agents, Some("zone-c"))), everybody);
         assert!(everybody.contains(&1) && everybody.contains(&2));
+    }
+
+    #[test]
+    fn replicas_are_the_leader_and_one_of_every_other_zone() {
+        let agents = [
+            agent(1, "a", "zone-a"),
+            agent(2, "b", "zone-b"),
+            agent(3, "c", "zone-b"),
+            agent(4, "d", ""),
+        ];
+        let placement = Placement::new(&agents, None);
+        let topic = TopicId(Uuid::from_u128(7));
+        for partition in (0..100).map(PartitionIndex) {
+            let replicas = placement.replicas(topic, partition);
+            assert_eq!(replicas[0], placement.leader(topic, partition));
+            let both_of_b = replicas.contains(&NodeId(2)) && replicas.contains(&NodeId(3));
+            assert!(replicas.contains(&NodeId(1)) && !both_of_b, "{replicas:?}");
+        }
+        let nowhere = Placement::new(&agents[3..], None);
+        assert_eq!(nowhere.replicas(topic, PartitionIndex(0)), [NodeId(4)]);
+    }
+
+    #[test]
+    fn a_reader_is_sent_to_its_own_zone_and_only_to_a_replica_it_was_shown() {
+        let agents = [
+            agent(1, "a", "zone-a"),
+            agent(2, "b", "zone-b"),
+            agent(3, "c", "zone-b"),
+        ];
+        let placement = Placement::new(&agents, None);
+        let topic = TopicId(Uuid::from_u128(7));
+        for partition in (0..100).map(PartitionIndex) {
+            let nearer = |own, zone| placement.nearer(NodeId(own), zone, topic, partition);
+            let found = nearer(1, "zone-b").unwrap();
+            assert!(placement.replicas(topic, partition).contains(&found), "{found:?}");
+            assert_eq!(
+                (nearer(2, "zone-b"), nearer(3, "zone-b")),
+                (None, None),
+                "it is there already"
+            );
+            assert_eq!(nearer(2, "zone-a"), Some(NodeId(1)));
+            assert_eq!(nearer(1, "zone-c"), None, "nobody lives there");
+        }
     }
 
     #[test]

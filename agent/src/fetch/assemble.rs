@@ -6,17 +6,16 @@ use record_batch::{BatchHeader, Codec, HEADER_BYTES, crc_holds, stamp_position};
 use types::{ObjectId, Offset};
 
 use crate::fetch::plan::Piece;
-
-/// Leader epoch of every batch: agents have no epochs.
-const LEADER_EPOCH: i32 = 0;
+use crate::fetch::spread::Budget;
+use crate::leader_epoch::LEADER_EPOCH;
 
 /// What a partition's part of the answer may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// First offset wanted.
     pub from: Offset,
-    /// Bytes at most; the first batch comes whole even if it is larger.
-    pub bytes_max: u64,
+    /// Bytes at most, and whether the first batch comes whole all the same.
+    pub budget: Budget,
     /// Fetch 10 and up.
     pub zstd_allowed: bool,
 }
@@ -68,7 +67,7 @@ pub fn assemble(pieces: &[Piece], bytes: Vec<BytesMut>, limits: Limits) -> Resul
         let walked = walk(piece, &bytes, limits, assembled.bytes)?;
         if let Some(needed) = walked
             .needed
-            .filter(|_| walked.taken.is_empty() && assembled.records.is_empty())
+            .filter(|_| limits.budget.first_whole && walked.taken.is_empty() && assembled.records.is_empty())
         {
             return Err(AssembleError::NeedMore {
                 piece: n,
@@ -131,8 +130,8 @@ fn walk(piece: &Piece, bytes: &[u8], limits: Limits, taken_before: u64) -> Resul
             break;
         }
         if next > limits.from {
-            let is_first = total == 0;
-            if !is_first && total + header.batch_bytes as u64 > limits.bytes_max {
+            let comes_whole = limits.budget.first_whole && total == 0;
+            if !comes_whole && total + header.batch_bytes as u64 > limits.budget.bytes {
                 walked.stopped_at = Some((offset, at as u64));
                 break;
             }
@@ -197,10 +196,13 @@ mod tests {
         }
     }
 
-    fn limits(from: i64, bytes_max: u64) -> Limits {
+    fn limits(from: i64, bytes: u64) -> Limits {
         Limits {
             from: Offset(from),
-            bytes_max,
+            budget: Budget {
+                bytes,
+                first_whole: true,
+            },
             zstd_allowed: true,
         }
     }
@@ -239,6 +241,21 @@ mod tests {
             assembled.cursor.map(|c| (c.offset, c.position)),
             Some((Offset(1), 64 + 500))
         );
+    }
+
+    #[test]
+    fn without_a_whole_first_batch_nothing_comes_that_does_not_fit() {
+        let row = [batch(1, 500), batch(1, 100)].concat();
+        let pieces = [piece(0, 64, row.len(), row.len())];
+        let mut limits = limits(0, 499);
+        limits.budget.first_whole = false;
+        let assembled = run(&pieces, &[&row], limits).unwrap();
+        assert!(assembled.records.is_empty());
+        let cut = [piece(0, 64, 100, row.len())];
+        let assembled = run(&cut, &[&row[..100]], limits).unwrap();
+        assert!(assembled.records.is_empty(), "and it is not worth another read");
+        limits.budget.bytes = 500;
+        assert_eq!(offsets(&run(&pieces, &[&row], limits).unwrap()), [0]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The read path: plan in Postgres, read through the sidecar or S3, assemble whole batches, or wait for a commit.
 //!
-//! `plan`, `assemble` and `by_time` are pure; `read`, `wait` and `serve` make things happen.
+//! `plan`, `spread`, `assemble`, `by_time` and `session` are pure; `read`, `wait` and `serve` make things happen.
 
 pub mod assemble;
 pub mod by_time;
@@ -10,4 +10,7 @@ pub mod planner;
 pub mod read;
 pub mod remembered;
 pub mod serve;
+pub mod session;
+pub mod sessions;
+pub mod spread;
 pub mod wait;

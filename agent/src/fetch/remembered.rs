@@ -64,7 +64,7 @@ impl Remembered {
             return None;
         }
         let (mut ranges, mut next, mut bytes) = (Vec::new(), wanted.from, 0);
-        while next < end && bytes < wanted.bytes_max {
+        while next < end && bytes < wanted.bytes_max && ranges.len() < wanted.rows_max as usize {
             let Some(row) = self.young.row_at(key, next).or_else(|| self.old.row_at(key, next)) else {
                 break;
             };
@@ -95,6 +95,7 @@ mod tests {
             partition: PartitionIndex(partition),
             from: Offset(from),
             bytes_max: 1000,
+            rows_max: 64,
         }
     }
 

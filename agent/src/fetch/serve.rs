@@ -1,4 +1,6 @@
 //! One fetch: plan, wait until there is enough or the time is over, read, assemble.
+//!
+//! The partitions are served in the order in which they are wanted: where the answer is full, those at the end get nothing.
 
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use crate::fetch::cursors::Cursors;
 use crate::fetch::plan::{Piece, merge, pieces};
 use crate::fetch::planner::{Plan, Planner};
 use crate::fetch::read::ObjectReader;
+use crate::fetch::sessions::FetchSessions;
+use crate::fetch::spread::{self, budgets, bytes_named, is_all};
 use crate::fetch::wait::LogEndsWatch;
 use crate::metrics::CACHE_DAMAGED;
 
@@ -35,7 +39,7 @@ pub struct WantedPartition {
     pub partition: PartitionIndex,
     /// First offset wanted.
     pub from: Offset,
-    /// Bytes at most, but for a first batch that is larger.
+    /// Bytes at most.
     pub bytes_max: u64,
 }
 
@@ -44,7 +48,7 @@ pub struct WantedPartition {
 pub struct FetchLimits {
     /// Fewer bytes than this are waited for.
     pub bytes_min: u64,
-    /// Bytes at most, but for a first batch that is larger.
+    /// Bytes at most, but for the very first batch where that is larger.
     pub bytes_max: u64,
     /// How long to wait for `bytes_min`.
     pub wait_max: Duration,
@@ -90,6 +94,8 @@ pub struct Fetcher {
     pub ends: LogEndsWatch,
     /// Where readers stopped.
     pub cursors: Cursors,
+    /// What readers were told.
+    pub sessions: FetchSessions,
     /// Cancelled when the agent stops: from then on nobody waits.
     pub stopping: CancellationToken,
 }
@@ -101,11 +107,18 @@ impl Fetcher {
         wanted: &[WantedPartition],
         limits: FetchLimits,
     ) -> Result<Vec<ServedPartition>, MetastoreError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
         let deadline = Instant::now() + limits.wait_max;
-        let ranges: Vec<WantedRange> = wanted.iter().map(|partition| wanted_range(partition, limits)).collect();
+        let rows_max = spread::rows_at_first(wanted.len());
+        let ranges: Vec<WantedRange> = wanted
+            .iter()
+            .map(|partition| wanted_range(partition, limits, rows_max))
+            .collect();
         let mut known = None;
         loop {
-            let planned = self.planner.plan(&ranges).await?;
+            let planned = self.plan(&ranges, limits).await?;
             if Instant::now() >= deadline || is_enough(&planned, wanted, limits) {
                 return Ok(self.read_all(wanted, planned, limits).await);
             }
@@ -129,30 +142,61 @@ impl Fetcher {
         }
     }
 
+    /// The plan, with more of those partitions that have more where the others have little.
+    async fn plan(&self, ranges: &[WantedRange], limits: FetchLimits) -> Result<Plan, MetastoreError> {
+        let mut planned = self.planner.plan(ranges).await?;
+        let (places, more): (Vec<usize>, Vec<WantedRange>) =
+            spread::lacking(ranges, &planned, limits.bytes_max).into_iter().unzip();
+        if more.is_empty() {
+            return Ok(planned);
+        }
+        // Without it there is something to serve all the same.
+        let more = self.planner.plan(&more).await.unwrap_or_default();
+        for (place, more) in places.into_iter().zip(more) {
+            if let (Some(planned), Some(more)) = (&mut planned[place], more) {
+                spread::extend(planned, more);
+            }
+        }
+        Ok(planned)
+    }
+
     async fn read_all(&self, wanted: &[WantedPartition], planned: Plan, limits: FetchLimits) -> Vec<ServedPartition> {
-        let mut left = limits.bytes_max;
+        let there = wanted.iter().zip(&planned).map(|(wanted, planned)| {
+            let bytes = planned.as_ref().map(bytes_named).unwrap_or_default();
+            (bytes, wanted.bytes_max)
+        });
+        let budgets = budgets(&there.collect::<Vec<_>>(), limits.bytes_max);
         let mut all: Vec<Piece> = Vec::new();
         let mut counts = Vec::with_capacity(wanted.len());
-        for (wanted, planned) in wanted.iter().zip(&planned) {
-            let budget = wanted.bytes_max.min(left).max(1);
-            // Once the whole answer is full, the partitions left over get their turn in a later fetch.
-            let mine = planned.as_ref().filter(|_| left > 0);
-            let mine = mine
-                .map(|planned| pieces(planned, wanted.from, budget, &self.cursors))
+        for ((wanted, planned), budget) in wanted.iter().zip(&planned).zip(&budgets) {
+            let bytes = if budget.first_whole {
+                budget.bytes.max(1)
+            } else {
+                budget.bytes
+            };
+            let mine = planned
+                .as_ref()
+                .map(|planned| pieces(planned, wanted.from, bytes, &self.cursors))
                 .unwrap_or_default();
-            left = left.saturating_sub(mine.iter().map(|piece| piece.range.len()).sum::<u64>().min(budget));
             counts.push(mine.len());
             all.extend(mine);
         }
         let mut read = read_pieces(&self.reader, &all).await.into_iter();
         let mut pieces = all.into_iter();
         let mut served = Vec::with_capacity(wanted.len());
-        for ((wanted, planned), count) in wanted.iter().zip(planned).zip(counts) {
+        for (((wanted, planned), count), budget) in wanted.iter().zip(planned).zip(counts).zip(budgets) {
             let pieces: Vec<Piece> = pieces.by_ref().take(count).collect();
             let bytes: Vec<_> = read.by_ref().take(count).collect();
             served.push(match planned {
                 None => ServedPartition::Gone,
-                Some(planned) => self.partition(wanted, &planned, pieces, bytes, limits).await,
+                Some(planned) => {
+                    let limits = Limits {
+                        from: wanted.from,
+                        budget,
+                        zstd_allowed: limits.zstd_allowed,
+                    };
+                    self.partition(wanted, &planned, pieces, bytes, limits).await
+                }
             });
         }
         served
@@ -164,17 +208,12 @@ impl Fetcher {
         planned: &PlannedPartition,
         pieces: Vec<Piece>,
         bytes: Vec<Result<BytesMut, StorageError>>,
-        limits: FetchLimits,
+        limits: Limits,
     ) -> ServedPartition {
         let (log_start, end) = (planned.log_start, planned.end);
         if wanted.from < log_start || wanted.from > end {
             return ServedPartition::OutOfRange { log_start, end };
         }
-        let limits = Limits {
-            from: wanted.from,
-            bytes_max: wanted.bytes_max,
-            zstd_allowed: limits.zstd_allowed,
-        };
         match self.assemble_intact(pieces, bytes, limits).await {
             Ok(assembled) => {
                 if let Some(Cursor {
@@ -314,12 +353,13 @@ fn relative(range: ByteRange, start: u64) -> (usize, usize) {
     (to_usize(range.start - start), to_usize(range.len()))
 }
 
-fn wanted_range(partition: &WantedPartition, limits: FetchLimits) -> WantedRange {
+fn wanted_range(partition: &WantedPartition, limits: FetchLimits, rows_max: u32) -> WantedRange {
     WantedRange {
         topic: partition.topic,
         partition: partition.partition,
         from: partition.from,
         bytes_max: partition.bytes_max.min(limits.bytes_max).max(1),
+        rows_max,
     }
 }
 
@@ -331,10 +371,9 @@ fn is_enough(planned: &[Option<PlannedPartition>], wanted: &[WantedPartition], l
         if wanted.from < planned.log_start || wanted.from > planned.end {
             return true;
         }
-        let there = planned.ranges.iter().map(|row| row.range.len()).sum::<u64>();
+        let there = bytes_named(planned);
         let budget = wanted.bytes_max.max(1);
-        let is_all = planned.ranges.last().is_none_or(|row| row.next_offset >= planned.end);
-        if there < budget && !is_all {
+        if there < budget && !is_all(planned) {
             // There is more than one plan names: waiting would bring nothing nearer.
             return true;
         }

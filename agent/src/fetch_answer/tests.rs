@@ -1,5 +1,5 @@
-use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{BrokerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -32,6 +32,7 @@ fn random_partition(rng: &mut StdRng) -> FetchAnswerPartition {
         error: rng.random_bool(0.3).then_some(ResponseError::OffsetOutOfRange),
         high_watermark: Offset(rng.random()),
         log_start_offset: Offset(rng.random()),
+        preferred_replica: rng.random_bool(0.3).then(|| NodeId(rng.random())),
         records: (0..pieces)
             .map(|_| vec![rng.random(); rng.random_range(0..9000)].into())
             .collect(),
@@ -44,18 +45,32 @@ fn reference(answer: &FetchAnswer, version: i16) -> FetchResponse {
     FetchResponse::default()
         .with_error_code(if sessions { code(answer.error) } else { 0 })
         .with_session_id(if sessions { answer.session_id } else { 0 })
-        .with_responses(answer.topics.iter().map(reference_topic).collect())
+        .with_responses(
+            answer
+                .topics
+                .iter()
+                .map(|topic| reference_topic(topic, version))
+                .collect(),
+        )
 }
 
-fn reference_topic(topic: &FetchAnswerTopic) -> FetchableTopicResponse {
+fn reference_topic(topic: &FetchAnswerTopic, version: i16) -> FetchableTopicResponse {
     FetchableTopicResponse::default()
         .with_topic(TopicName(StrBytes::from_string(topic.name.clone())))
         .with_topic_id(topic.id.0)
-        .with_partitions(topic.partitions.iter().map(reference_partition).collect())
+        .with_partitions(
+            topic
+                .partitions
+                .iter()
+                .map(|partition| reference_partition(partition, version))
+                .collect(),
+        )
 }
 
-fn reference_partition(partition: &FetchAnswerPartition) -> PartitionData {
+fn reference_partition(partition: &FetchAnswerPartition, version: i16) -> PartitionData {
+    let preferred = partition.preferred_replica.filter(|_| version >= READ_REPLICA_SINCE);
     PartitionData::default()
+        .with_preferred_read_replica(BrokerId(preferred.map_or(-1, |node| node.0)))
         .with_partition_index(partition.index.0)
         .with_error_code(code(partition.error))
         .with_high_watermark(partition.high_watermark.0)
@@ -84,11 +99,8 @@ fn large_records_are_not_copied() {
     let records = Bytes::from(vec![1; 100_000]);
     let address = records.as_ptr();
     let partition = FetchAnswerPartition {
-        index: PartitionIndex(0),
-        error: None,
-        high_watermark: Offset(1),
-        log_start_offset: Offset(0),
         records: vec![records],
+        ..FetchAnswerPartition::empty(PartitionIndex(0))
     };
     let topic = FetchAnswerTopic {
         name: "t".into(),

@@ -1,61 +1,228 @@
-//! Fetch. Sessions (KIP-227) are refused in the way clients expect: they go on with full fetches.
+//! Fetch: sessions (KIP-227), topic ids (KIP-516), readers sent to an agent of their own zone (KIP-392).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::FetchRequest;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_request::FetchPartition;
+use metrics::counter;
+use tokio::time::Instant;
 use types::{Offset, PartitionIndex, TopicId, TopicName};
+use uuid::Uuid;
 
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::view::Topic;
-use crate::error::{Asked, of_metastore};
+use crate::error::{Asked as AskedOf, of_leader_epoch, of_metastore, of_session};
 use crate::fetch::serve::{FetchLimits, ServedPartition, WantedPartition};
+use crate::fetch::session::{Asked, Fetched, PartitionRef, Told, TopicRef};
+use crate::fetch::sessions::{NO_SESSION, SessionError, SessionRequest};
 use crate::fetch_answer::{FetchAnswer, FetchAnswerPartition, FetchAnswerTopic};
+use crate::leader_epoch;
+use crate::metrics::FETCH_BYTES;
 
+/// First version with sessions.
+const SESSIONS_SINCE: i16 = 7;
 /// First version that may carry zstd (KIP-110).
 const ZSTD_SINCE: i16 = 10;
-/// First version that names topics by id (KIP-516).
+/// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
-/// "No session" in requests and answers.
-const NO_SESSION: i32 = 0;
+/// The epoch of a request that wants no session.
+const SESSIONLESS: i32 = -1;
+
+/// A partition of the request, and what becomes of it.
+struct Part {
+    partition: PartitionRef,
+    asked: Asked,
+    topic: Option<Arc<Topic>>,
+    answer: FetchAnswerPartition,
+}
+
+type Found = Result<Arc<Topic>, ResponseError>;
 
 /// Answers when there is enough to read, or when the client has waited long enough. Dropped when the client goes.
-pub async fn handle(broker: &Arc<Broker>, _client: &Client, version: i16, request: FetchRequest) -> FetchAnswer {
-    if request.session_id != NO_SESSION {
-        // We never handed out a session; the client starts again without one.
-        return FetchAnswer {
-            error: Some(ResponseError::FetchSessionIdNotFound),
-            ..FetchAnswer::default()
-        };
-    }
-    let mut wanted = Vec::new();
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in &request.topics {
-        topics.push(look_up(broker, version, topic, &mut wanted).await);
-    }
-    let limits = limits(broker, version, &request, &topics);
-    match broker.fetcher.serve(&wanted, limits).await {
-        Ok(served) => fill(&mut topics, served),
-        Err(error) => fail(&mut topics, of_metastore(&error, Asked::Log)),
-    }
-    FetchAnswer {
-        error: None,
-        session_id: NO_SESSION,
-        topics,
+pub async fn handle(broker: &Arc<Broker>, client: &Client, version: i16, request: FetchRequest) -> FetchAnswer {
+    let sessions = &broker.fetcher.sessions;
+    let begun = match sessions.begin(session_request(version, &request), Instant::now()) {
+        Ok(begun) => begun,
+        Err(error) => return refused(error),
+    };
+    let mut parts = look_up_all(broker, &begun.partitions).await;
+    send_elsewhere(broker, client, &request.rack_id, &mut parts).await;
+    serve(broker, limits(broker, version, &request, &parts), &mut parts).await;
+    match sessions.finish(begun, parts.iter().map(told).collect(), Instant::now()) {
+        Ok((session_id, sent)) => FetchAnswer {
+            error: None,
+            session_id,
+            topics: by_topic(parts, &sent),
+        },
+        Err(error) => refused(error),
     }
 }
 
-fn limits(broker: &Broker, version: i16, request: &FetchRequest, topics: &[FetchAnswerTopic]) -> FetchLimits {
-    let refused = topics
+fn refused(error: SessionError) -> FetchAnswer {
+    FetchAnswer {
+        error: Some(of_session(error)),
+        session_id: NO_SESSION,
+        topics: Vec::new(),
+    }
+}
+
+fn session_request(version: i16, request: &FetchRequest) -> SessionRequest {
+    let by_id = version >= TOPIC_IDS_SINCE;
+    let reference = |name: &str, id: Uuid, index: i32| PartitionRef {
+        topic: if by_id {
+            TopicRef::Id(TopicId(id))
+        } else {
+            TopicRef::Name(name.into())
+        },
+        index: PartitionIndex(index),
+    };
+    let partitions = request.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|wanted| (reference(&topic.topic, topic.topic_id, wanted.partition), asked(wanted)))
+    });
+    let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|index| reference(&topic.topic, topic.topic_id, *index))
+    });
+    SessionRequest {
+        id: request.session_id,
+        epoch: if version >= SESSIONS_SINCE {
+            request.session_epoch
+        } else {
+            SESSIONLESS
+        },
+        by_id,
+        partitions: partitions.collect(),
+        forgotten: forgotten.collect(),
+    }
+}
+
+fn asked(partition: &FetchPartition) -> Asked {
+    Asked {
+        from: Offset(partition.fetch_offset),
+        bytes_max: u64::try_from(partition.partition_max_bytes).unwrap_or_default(),
+        leader_epoch: partition.current_leader_epoch,
+    }
+}
+
+async fn look_up_all(broker: &Broker, partitions: &[Fetched]) -> Vec<Part> {
+    let mut topics: BTreeMap<&TopicRef, Found> = BTreeMap::new();
+    for fetched in partitions {
+        let topic = &fetched.partition.topic;
+        if !topics.contains_key(topic) {
+            topics.insert(topic, look_up(broker, fetched).await);
+        }
+    }
+    partitions
         .iter()
-        .flat_map(|topic| &topic.partitions)
-        .any(|partition| partition.error.is_some());
+        .map(|fetched| part(fetched, &topics[&fetched.partition.topic]))
+        .collect()
+}
+
+async fn look_up(broker: &Broker, fetched: &Fetched) -> Found {
+    let unavailable = |error| of_metastore(&error, AskedOf::Log);
+    match &fetched.partition.topic {
+        TopicRef::Id(id) => match broker.cluster.find_topic_by_id(*id).await.map_err(unavailable)? {
+            Some(topic) => Ok(topic),
+            None => Err(of_lost_id(broker, fetched.known_name.as_ref()).await?),
+        },
+        TopicRef::Name(name) => {
+            let name = TopicName::new(name).map_err(|_| ResponseError::UnknownTopicOrPartition)?;
+            let found = broker.cluster.find_topic_by_name(&name).await.map_err(unavailable)?;
+            found.ok_or(ResponseError::UnknownTopicOrPartition)
+        }
+    }
+}
+
+/// What to say of an id that is not there: within a session it may have been that of a topic which was deleted since, and
+/// perhaps made again.
+async fn of_lost_id(broker: &Broker, known_name: Option<&TopicName>) -> Result<ResponseError, ResponseError> {
+    let Some(name) = known_name else {
+        return Ok(ResponseError::UnknownTopicId);
+    };
+    let found = broker.cluster.find_topic_by_name(name).await;
+    let found = found.map_err(|error| of_metastore(&error, AskedOf::Log))?;
+    Ok(match found {
+        Some(_) => ResponseError::InconsistentTopicId,
+        None => ResponseError::UnknownTopicOrPartition,
+    })
+}
+
+fn part(fetched: &Fetched, found: &Found) -> Part {
+    let (topic, error) = match found {
+        Ok(topic) => (Some(Arc::clone(topic)), refuse(topic, fetched)),
+        Err(error) => (None, Some(*error)),
+    };
+    Part {
+        partition: fetched.partition.clone(),
+        asked: fetched.asked,
+        topic,
+        answer: FetchAnswerPartition {
+            error,
+            ..FetchAnswerPartition::empty(fetched.partition.index)
+        },
+    }
+}
+
+fn refuse(topic: &Topic, fetched: &Fetched) -> Option<ResponseError> {
+    if !topic.has_partition(fetched.partition.index) {
+        return Some(ResponseError::UnknownTopicOrPartition);
+    }
+    leader_epoch::check(fetched.asked.leader_epoch)
+        .err()
+        .map(of_leader_epoch)
+}
+
+impl Part {
+    /// The topic, if there is still something to serve of this partition.
+    fn open(&self) -> Option<&Arc<Topic>> {
+        let is_open = self.answer.error.is_none() && self.answer.preferred_replica.is_none();
+        self.topic.as_ref().filter(|_| is_open)
+    }
+}
+
+/// Sends a reader to an agent of its own zone, if it named one and we live in another. Where the ends of the log cannot be asked
+/// for, we serve it after all.
+async fn send_elsewhere(broker: &Broker, client: &Client, rack: &str, parts: &mut [Part]) {
+    let own = broker.cluster.own();
+    if rack.is_empty() || own.rack == rack {
+        return;
+    }
+    let placement = broker.placement(client);
+    let nearer = |part: &Part| placement.nearer(own.node_id, rack, part.open()?.id, part.partition.index);
+    let nearer: Vec<_> = parts.iter().map(nearer).collect();
+    let key = |part: &Part| Some((part.open()?.number, part.partition.index));
+    let keys: Vec<_> = parts
+        .iter()
+        .zip(&nearer)
+        .filter_map(|(part, nearer)| key(part).filter(|_| nearer.is_some()))
+        .collect();
+    if keys.is_empty() {
+        return;
+    }
+    let Ok(ends) = broker.metastore.log_ends(&keys).await else {
+        return;
+    };
+    for (part, nearer) in parts.iter_mut().zip(nearer) {
+        let Some(ends) = key(part).and_then(|key| ends.get(&key)) else {
+            continue;
+        };
+        if nearer.is_some() && (ends.log_start..=ends.end).contains(&part.asked.from) {
+            part.answer.preferred_replica = nearer;
+            (part.answer.log_start_offset, part.answer.high_watermark) = (ends.log_start, ends.end);
+        }
+    }
+}
+
+fn limits(broker: &Broker, version: i16, request: &FetchRequest, parts: &[Part]) -> FetchLimits {
+    // A client should hear at once of an error, or of a better agent.
+    let has_news = parts.iter().any(|part| part.open().is_none());
     FetchLimits {
-        // A client should hear of an error at once.
-        bytes_min: if refused {
+        bytes_min: if has_news {
             0
         } else {
             u64::try_from(request.min_bytes).unwrap_or_default()
@@ -66,98 +233,85 @@ fn limits(broker: &Broker, version: i16, request: &FetchRequest, topics: &[Fetch
     }
 }
 
-/// The answer's frame for one topic; partitions without an error are wanted, in order.
-async fn look_up(
-    broker: &Broker,
-    version: i16,
-    topic: &FetchTopic,
-    wanted: &mut Vec<WantedPartition>,
-) -> FetchAnswerTopic {
-    let found = find_topic(broker, version, topic).await;
-    let partitions = topic.partitions.iter().map(|partition| {
-        let error = match &found {
-            Err(error) => Some(*error),
-            Ok(topic) => refuse(topic, partition),
-        };
-        if let (None, Ok(topic)) = (error, &found) {
-            wanted.push(WantedPartition {
-                topic: topic.number,
-                partition: PartitionIndex(partition.partition),
-                from: Offset(partition.fetch_offset),
-                bytes_max: u64::try_from(partition.partition_max_bytes).unwrap_or_default(),
-            });
+async fn serve(broker: &Broker, limits: FetchLimits, parts: &mut [Part]) {
+    let wanted = |part: &Part| {
+        Some(WantedPartition {
+            topic: part.open()?.number,
+            partition: part.partition.index,
+            from: part.asked.from,
+            bytes_max: part.asked.bytes_max,
+        })
+    };
+    let wanted: Vec<WantedPartition> = parts.iter().filter_map(wanted).collect();
+    let served = broker.fetcher.serve(&wanted, limits).await;
+    let open = parts.iter_mut().filter(|part| part.open().is_some());
+    match served {
+        Ok(served) => open
+            .zip(served)
+            .for_each(|(part, served)| fill(&mut part.answer, served)),
+        Err(error) => {
+            let error = of_metastore(&error, AskedOf::Log);
+            open.for_each(|part| part.answer.error = Some(error));
         }
-        FetchAnswerPartition {
-            index: PartitionIndex(partition.partition),
-            error,
-            high_watermark: Offset::UNKNOWN,
-            log_start_offset: Offset::UNKNOWN,
-            records: Vec::new(),
+    }
+}
+
+fn fill(answer: &mut FetchAnswerPartition, served: ServedPartition) {
+    match served {
+        ServedPartition::Records {
+            log_start,
+            end,
+            assembled,
+        } => {
+            (answer.log_start_offset, answer.high_watermark) = (log_start, end);
+            counter!(FETCH_BYTES).increment(assembled.bytes);
+            answer.records = assembled.records;
         }
-    });
-    let partitions = partitions.collect();
+        ServedPartition::OutOfRange { log_start, end } => {
+            (answer.log_start_offset, answer.high_watermark) = (log_start, end);
+            answer.error = Some(ResponseError::OffsetOutOfRange);
+        }
+        ServedPartition::Gone => answer.error = Some(ResponseError::UnknownTopicOrPartition),
+        ServedPartition::Unreadable => answer.error = Some(ResponseError::KafkaStorageError),
+        ServedPartition::UnsupportedCompression => answer.error = Some(ResponseError::UnsupportedCompressionType),
+    }
+}
+
+fn told(part: &Part) -> Told {
+    let is_error = part.answer.error.is_some();
+    Told {
+        high_watermark: part.answer.high_watermark,
+        log_start: part.answer.log_start_offset,
+        has_records: !part.answer.records.is_empty(),
+        is_notable: is_error || part.answer.preferred_replica.is_some(),
+        is_error,
+        name: part.topic.as_ref().map(|topic| topic.name.clone()),
+    }
+}
+
+/// The answer's topics: neighbours of one topic together, in the order in which they were served.
+fn by_topic(parts: Vec<Part>, sent: &[bool]) -> Vec<FetchAnswerTopic> {
+    let mut topics: Vec<FetchAnswerTopic> = Vec::new();
+    let mut last: Option<TopicRef> = None;
+    for (part, _) in parts.into_iter().zip(sent).filter(|(_, sent)| **sent) {
+        if last.as_ref() != Some(&part.partition.topic) {
+            topics.push(topic_frame(&part.partition.topic));
+            last = Some(part.partition.topic);
+        }
+        let topic = topics.last_mut().expect("one was just pushed");
+        topic.partitions.push(part.answer);
+    }
+    topics
+}
+
+fn topic_frame(topic: &TopicRef) -> FetchAnswerTopic {
+    let (name, id) = match topic {
+        TopicRef::Name(name) => (name.to_string(), TopicId(Uuid::nil())),
+        TopicRef::Id(id) => (String::new(), *id),
+    };
     FetchAnswerTopic {
-        name: topic.topic.to_string(),
-        id: TopicId(topic.topic_id),
-        partitions,
+        name,
+        id,
+        partitions: Vec::new(),
     }
-}
-
-async fn find_topic(broker: &Broker, version: i16, topic: &FetchTopic) -> Result<Arc<Topic>, ResponseError> {
-    let unavailable = |error| of_metastore(&error, Asked::Log);
-    if version >= TOPIC_IDS_SINCE {
-        let found = broker
-            .cluster
-            .find_topic_by_id(TopicId(topic.topic_id))
-            .await
-            .map_err(unavailable)?;
-        return found.ok_or(ResponseError::UnknownTopicId);
-    }
-    let name = TopicName::new(&topic.topic).map_err(|_| ResponseError::UnknownTopicOrPartition)?;
-    let found = broker.cluster.find_topic_by_name(&name).await.map_err(unavailable)?;
-    found.ok_or(ResponseError::UnknownTopicOrPartition)
-}
-
-fn refuse(topic: &Topic, partition: &FetchPartition) -> Option<ResponseError> {
-    if !(0..topic.partition_count).contains(&partition.partition) {
-        return Some(ResponseError::UnknownTopicOrPartition);
-    }
-    // The leader epoch is 0 for ever.
-    (partition.current_leader_epoch > 0).then_some(ResponseError::UnknownLeaderEpoch)
-}
-
-fn fill(topics: &mut [FetchAnswerTopic], served: Vec<ServedPartition>) {
-    let open = topics
-        .iter_mut()
-        .flat_map(|topic| &mut topic.partitions)
-        .filter(|partition| partition.error.is_none());
-    for (partition, served) in open.zip(served) {
-        match served {
-            ServedPartition::Records {
-                log_start,
-                end,
-                assembled,
-            } => {
-                (partition.log_start_offset, partition.high_watermark) = (log_start, end);
-                partition.records = assembled.records;
-            }
-            ServedPartition::OutOfRange { log_start, end } => {
-                (partition.log_start_offset, partition.high_watermark) = (log_start, end);
-                partition.error = Some(ResponseError::OffsetOutOfRange);
-            }
-            ServedPartition::Gone => partition.error = Some(ResponseError::UnknownTopicOrPartition),
-            ServedPartition::Unreadable => partition.error = Some(ResponseError::KafkaStorageError),
-            ServedPartition::UnsupportedCompression => {
-                partition.error = Some(ResponseError::UnsupportedCompressionType);
-            }
-        }
-    }
-}
-
-fn fail(topics: &mut [FetchAnswerTopic], error: ResponseError) {
-    let open = topics
-        .iter_mut()
-        .flat_map(|topic| &mut topic.partitions)
-        .filter(|partition| partition.error.is_none());
-    open.for_each(|partition| partition.error = Some(error));
 }

@@ -157,6 +157,7 @@ async fn by_time(
             partition,
             from,
             bytes_max: u64::MAX,
+            rows_max: 64,
         };
         let planned = broker.metastore.plan_fetch(&[wanted]).await.map_err(of_postgres)?;
         rows = planned

@@ -25,6 +25,7 @@ use crate::client::Client;
 use crate::cluster::placement::{AdvertisedBroker, Placement};
 use crate::cluster::view::{ClusterSnapshot, Topic};
 use crate::error::{Asked, of_metastore, of_topic_name};
+use crate::leader_epoch::LEADER_EPOCH;
 
 /// Up to this version an empty list of topics means all of them; later null does.
 const EMPTY_MEANS_ALL_UNTIL: i16 = 0;
@@ -204,15 +205,15 @@ fn created(result: TopicCreation) -> Found {
 
 fn describe(topic: &Topic, placement: &Placement) -> MetadataResponseTopic {
     let partitions = (0..topic.partition_count).map(|index| {
-        let leader = broker_id(placement.leader(topic.id, PartitionIndex(index)));
+        let replicas = placement.replicas(topic.id, PartitionIndex(index));
+        let replicas: Vec<BrokerId> = replicas.into_iter().map(broker_id).collect();
         MetadataResponsePartition::default()
             .with_error_code(NO_ERROR)
             .with_partition_index(index)
-            .with_leader_id(leader)
-            // For ever: nothing of a partition depends on who serves it.
-            .with_leader_epoch(0)
-            .with_replica_nodes(vec![leader])
-            .with_isr_nodes(vec![leader])
+            .with_leader_id(replicas[0])
+            .with_leader_epoch(LEADER_EPOCH)
+            .with_replica_nodes(replicas.clone())
+            .with_isr_nodes(replicas)
     });
     MetadataResponseTopic::default()
         .with_name(Some(topic_name(&topic.name)))

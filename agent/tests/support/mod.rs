@@ -16,6 +16,7 @@ use agent::fetch::cursors::Cursors;
 use agent::fetch::planner::Planner;
 use agent::fetch::read::ObjectReader;
 use agent::fetch::serve::Fetcher;
+use agent::fetch::sessions::FetchSessions;
 use agent::fetch::wait::LogEndsWatch;
 use agent::group::coordinator::Coordinator;
 use agent::group::limits::GroupLimits;
@@ -28,7 +29,7 @@ use metastore::{Metastore, NewAgent, NewTopic, PostgresConfig, SslMode, TopicCre
 use private_postgres::PrivatePostgres;
 use storage::MemoryStore;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use types::limits::BATCH_BYTES_MAX;
+use types::limits::{BATCH_BYTES_MAX, FETCH_SESSIONS_MAX};
 use types::{SystemClock, SystemEntropy, TopicName};
 use uuid::Uuid;
 
@@ -114,6 +115,7 @@ impl TestAgent {
                 reader: ObjectReader::new(None, Arc::new(MemoryStore::new())),
                 ends: LogEndsWatch::default(),
                 cursors: Cursors::default(),
+                sessions: FetchSessions::new(FETCH_SESSIONS_MAX, Arc::new(SystemEntropy)),
                 stopping: shutdown.clone(),
             },
             ack_mode: AckMode::Auto,

@@ -5,11 +5,8 @@ use types::{ByteRange, ObjectId, ObjectKey, Offset, PartitionIndex, TimestampMs,
 
 use crate::MetastoreError;
 
-/// Most index rows one plan names per partition: each is one range to read.
-pub(crate) const ROWS_PER_PARTITION_MAX: i64 = 64;
-
 /// What a fetch wants of one partition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WantedRange {
     /// The topic.
     pub topic: TopicNumber,
@@ -19,6 +16,8 @@ pub struct WantedRange {
     pub from: Offset,
     /// Rows are named until they cover so many bytes.
     pub bytes_max: u64,
+    /// So many rows are named at most, and one at least: each is one range to read.
+    pub rows_max: u32,
 }
 
 /// Batches of one partition that lie side by side in one object.

@@ -39,3 +39,9 @@ pub const GROUP_ID_BYTES_MAX: usize = 2048;
 
 /// Longest metadata of a committed offset (Kafka: `offset.metadata.max.bytes`).
 pub const OFFSET_METADATA_BYTES_MAX: usize = 4096;
+
+/// Fetch sessions of one agent (Kafka: `max.incremental.fetch.session.cache.slots`).
+pub const FETCH_SESSIONS_MAX: usize = 1000;
+
+/// Partitions in all of them. Ours: each takes some 200 bytes, and a client may name as many as it likes.
+pub const FETCH_SESSION_PARTITIONS_MAX: usize = 250_000;

@@ -17,3 +17,4 @@ mod proxy;
 mod running;
 mod sound;
 mod stops;
+mod zones;

@@ -147,6 +147,21 @@ impl Running {
         }
     }
 
+    /// The sum of a metric of agent `n` over its labels; 0 before it was first counted.
+    pub(crate) fn metric_of_agent(&self, n: usize, name: &str) -> f64 {
+        let port = self.stack().config().agents[n].admin;
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(socket, "GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let of_metric = answer
+            .lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(name));
+        of_metric
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
+
     /// SIGTERM, and the wait for an orderly end; how it ended.
     pub(crate) fn stop_agent(&self, n: usize) -> String {
         self.runtime.block_on(self.stack().stop_agent(n)).unwrap()

@@ -6,7 +6,6 @@ use types::{Offset, PartitionIndex, TimestampMs, TopicNumber};
 
 use super::Connection;
 use super::tables::{IndexEntry, Tables};
-use crate::log_index::ROWS_PER_PARTITION_MAX;
 use crate::{IndexedRange, LogIndex, MetastoreError, PlannedPartition, WantedRange};
 
 #[async_trait]
@@ -49,10 +48,10 @@ impl Tables {
 
     /// The row that holds the wanted offset and those after it, until they cover the wanted bytes.
     fn ranges(&self, wanted: &WantedRange) -> Vec<IndexedRange> {
-        let rows_max = usize::try_from(ROWS_PER_PARTITION_MAX).expect("a small number");
+        let rows_max = usize::try_from(wanted.rows_max.max(1)).expect("a small number");
         let at_or_before = self.row_at_or_before(wanted.topic, wanted.partition, wanted.from);
         let after = self.rows(wanted.topic, wanted.partition, Offset(wanted.from.0 + 1));
-        let near = at_or_before.into_iter().chain(after.take(rows_max));
+        let near = at_or_before.into_iter().chain(after).take(rows_max);
         let mut bytes_before = 0;
         near.filter(|(_, entry)| entry.next_offset > wanted.from)
             .take_while(|(_, entry)| {

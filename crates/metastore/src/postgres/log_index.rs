@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use super::Postgres;
 use super::streams::from_sql;
-use crate::log_index::ROWS_PER_PARTITION_MAX;
 use crate::{IndexedRange, LogIndex, MetastoreError, PlannedPartition, WantedRange};
 
 #[async_trait]
@@ -25,7 +24,7 @@ impl LogIndex for Postgres {
                     .map(|w| w.bytes_max.min(i64::MAX as u64).cast_signed())
                     .collect::<Vec<_>>(),
             )
-            .bind(ROWS_PER_PARTITION_MAX)
+            .bind(wanted.iter().map(|w| i64::from(w.rows_max)).collect::<Vec<_>>())
             .fetch_all(&self.pool)
             .await?;
         let mut planned: Vec<Option<PlannedPartition>> = vec![None; wanted.len()];

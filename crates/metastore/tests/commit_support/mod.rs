@@ -227,6 +227,7 @@ impl Cluster {
             partition: PartitionIndex(partition),
             from: Offset(0),
             bytes_max: EVERYTHING,
+            rows_max: 64,
         };
         let mut plans = self.metastore.plan_fetch(&[wanted]).await.expect("Postgres answers");
         plans.remove(0).expect("the partition is there")
@@ -242,6 +243,7 @@ impl Cluster {
                 partition: PartitionIndex(partition),
                 from,
                 bytes_max: EVERYTHING,
+                rows_max: 64,
             };
             let plan = self.metastore.plan_fetch(&[wanted]).await.expect("Postgres answers");
             let plan = plan.into_iter().next().flatten().expect("the partition is there");

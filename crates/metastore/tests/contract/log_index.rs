@@ -110,20 +110,21 @@ impl<'a> Model<'a> {
         let end = self.rows.last().map_or(0, |row| row.next);
         for _ in 0..60 {
             let from = self.random.random_range(-1..=end + 1);
-            let bytes_max = self.random.random_range(1..600);
-            self.check_plan(from, bytes_max, end).await;
+            let (bytes_max, rows_max) = (self.random.random_range(1..600), self.random.random_range(1..80));
+            self.check_plan(from, bytes_max, rows_max, end).await;
         }
         for timestamp in -1..=200 {
             self.check_timestamp(timestamp).await;
         }
     }
 
-    async fn check_plan(&self, from: i64, bytes_max: u64, end: i64) {
+    async fn check_plan(&self, from: i64, bytes_max: u64, rows_max: u32, end: i64) {
         let wanted = WantedRange {
             topic: self.topic.number,
             partition: PartitionIndex(0),
             from: Offset(from),
             bytes_max,
+            rows_max,
         };
         let nowhere = WantedRange {
             partition: PartitionIndex(9),
@@ -143,11 +144,15 @@ impl<'a> Model<'a> {
                 covered += row.bytes;
                 covered - row.bytes < bytes_max
             })
-            .take(64)
+            .take(rows_max as usize)
             .collect();
-        let found: Vec<_> = plan.ranges.iter().take(64).collect();
-        assert_eq!(found.len(), expected.len(), "from {from} for {bytes_max}");
-        for (found, expected) in found.into_iter().zip(expected) {
+        let found = &plan.ranges;
+        assert_eq!(
+            found.len(),
+            expected.len(),
+            "from {from} for {bytes_max} in {rows_max} rows"
+        );
+        for (found, expected) in found.iter().zip(expected) {
             assert!(is_row(found, expected), "{found:?} is not {expected:?}");
         }
     }

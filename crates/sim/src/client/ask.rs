@@ -1,5 +1,6 @@
 //! Questions whose answer a promise has settled: what was acked with an offset can be found there by whoever asks afterwards.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -7,7 +8,7 @@ use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, FetchRequest, ListOffsetsRequest};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest};
 use kafka_protocol::records::{Compression, Record, RecordBatchDecoder};
 
 use super::broker::{PATIENCE, topic_name};
@@ -50,8 +51,46 @@ pub async fn latest_offset(connection: &mut Connection, partition: &Partition) -
     Ok(answer.offset)
 }
 
-/// Records of `partition` from `offset` on.
+/// A reader's session with one agent (KIP-227).
+#[derive(Debug, Default)]
+pub struct FetchSession {
+    id: i32,
+    epoch: i32,
+    /// What the agent knows already: the offset that each partition was last asked for.
+    asked: BTreeMap<Partition, i64>,
+}
+
+/// Records of the partitions from their offsets on; of those that the session's agent has nothing new of there is no answer.
+pub async fn fetch_in_session(
+    connection: &mut Connection,
+    session: &mut FetchSession,
+    wanted: &[(Partition, i64)],
+) -> anyhow::Result<Vec<Fetched>> {
+    let changed = |(partition, offset): &&(Partition, i64)| session.asked.get(partition) != Some(offset);
+    let changed: Vec<(Partition, i64)> = wanted.iter().filter(changed).cloned().collect();
+    let request = request(&changed)
+        .with_session_id(session.id)
+        .with_session_epoch(session.epoch);
+    let response = connection.call(&request, FETCH_VERSION, PATIENCE).await?;
+    ensure!(response.error_code == 0, "fetch error {}", response.error_code);
+    if response.session_id == 0 {
+        *session = FetchSession::default();
+    } else {
+        (session.id, session.epoch) = (response.session_id, session.epoch + 1);
+        session.asked.extend(changed);
+    }
+    of_response(&response, wanted)
+}
+
+/// Records of the partitions from their offsets on.
 pub async fn fetch(connection: &mut Connection, wanted: &[(Partition, i64)]) -> anyhow::Result<Vec<Fetched>> {
+    let request = request(wanted).with_session_epoch(-1);
+    let response = connection.call(&request, FETCH_VERSION, PATIENCE).await?;
+    ensure!(response.error_code == 0, "fetch error {}", response.error_code);
+    of_response(&response, wanted)
+}
+
+fn request(wanted: &[(Partition, i64)]) -> FetchRequest {
     let topic = |(partition, offset): &(Partition, i64)| {
         let wanted = FetchPartition::default()
             .with_partition(partition.1)
@@ -62,15 +101,15 @@ pub async fn fetch(connection: &mut Connection, wanted: &[(Partition, i64)]) -> 
             .with_topic(topic_name(&partition.0))
             .with_partitions(vec![wanted])
     };
-    let request = FetchRequest::default()
+    FetchRequest::default()
         .with_replica_id(BrokerId(-1))
         .with_max_wait_ms(FETCH_WAIT_MS)
         .with_min_bytes(1)
         .with_max_bytes(256 * 1024)
-        .with_session_epoch(-1)
-        .with_topics(wanted.iter().map(topic).collect());
-    let response = connection.call(&request, FETCH_VERSION, PATIENCE).await?;
-    ensure!(response.error_code == 0, "fetch error {}", response.error_code);
+        .with_topics(wanted.iter().map(topic).collect())
+}
+
+fn of_response(response: &FetchResponse, wanted: &[(Partition, i64)]) -> anyhow::Result<Vec<Fetched>> {
     let answers = response
         .responses
         .iter()

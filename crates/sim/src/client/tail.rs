@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use tokio::time::sleep;
 
-use super::ask::{Fetched, fetch, latest_offset, rest};
+use super::ask::{FetchSession, Fetched, fetch, fetch_in_session, latest_offset, rest};
 use super::connection::Connection;
 use super::{Clients, Partition};
 use crate::random::Dice;
@@ -19,8 +19,9 @@ pub async fn follow(clients: Clients, dice: Dice) {
         let host = clients.any_host(&dice);
         if let Ok((mut connection, _)) = Connection::open(&clients.network, &host).await {
             let turns = dice.between(1..20);
+            let mut session = FetchSession::default();
             for _ in 0..turns {
-                if reader.turn(&mut connection).await.is_err() {
+                if reader.turn(&mut connection, &mut session).await.is_err() {
                     break;
                 }
             }
@@ -88,7 +89,7 @@ impl Reader {
     }
 
     /// One fetch of all partitions.
-    async fn turn(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
+    async fn turn(&mut self, connection: &mut Connection, session: &mut FetchSession) -> anyhow::Result<()> {
         let partitions = self.clients.partitions.clone();
         let wanted: Vec<(Partition, i64)> = partitions
             .into_iter()
@@ -97,7 +98,7 @@ impl Reader {
                 (partition, next)
             })
             .collect();
-        for fetched in fetch(connection, &wanted).await? {
+        for fetched in fetch_in_session(connection, session, &wanted).await? {
             self.take(&fetched);
         }
         Ok(())

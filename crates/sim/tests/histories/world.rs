@@ -208,6 +208,7 @@ impl World {
             partition: PartitionIndex(0),
             from: Offset(0),
             bytes_max: u64::MAX,
+            rows_max: 64,
         };
         let planned = self.metastore.plan_fetch(&[wanted]).await.unwrap();
         planned[0].clone().unwrap()
