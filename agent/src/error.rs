@@ -8,6 +8,7 @@ use metastore::MetastoreError;
 use record_batch::BatchError;
 use types::{Offset, TopicNameError};
 
+use crate::fetch::search::SearchError;
 use crate::fetch::sessions::SessionError;
 use crate::group::ask::GroupError;
 use crate::leader_epoch::EpochMismatch;
@@ -95,6 +96,18 @@ fn retriable(asked: Asked) -> ResponseError {
         Asked::TopicChange => ResponseError::RequestTimedOut,
     }
 }
+
+/// Why a record could not be found by its time.
+pub fn of_search(error: &SearchError) -> ResponseError {
+    match error {
+        SearchError::Metastore(error) => of_metastore(error, Asked::Log),
+        SearchError::Storage(_) | SearchError::Records(_) => ResponseError::KafkaStorageError,
+        SearchError::Broken(_) => ResponseError::UnknownServerError,
+    }
+}
+
+/// A search by time that takes longer than the client waits.
+pub const SEARCH_TIMED_OUT: ResponseError = ResponseError::RequestTimedOut;
 
 /// Why a fetch session cannot go on: the client starts over with a full fetch.
 pub fn of_session(error: SessionError) -> ResponseError {

@@ -21,6 +21,7 @@ use crate::configs::TopicDefaults;
 use crate::fetch::cursors::Cursors;
 use crate::fetch::planner::Planner;
 use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
+use crate::fetch::search::TimeSearches;
 use crate::fetch::serve::Fetcher;
 use crate::fetch::sessions::FetchSessions;
 use crate::fetch::wait::LogEndsWatch;
@@ -198,6 +199,7 @@ async fn start_parts(
         ends,
         cursors: Cursors::default(),
         sessions: FetchSessions::new(config.broker.fetch_sessions_max, Arc::clone(&deps.entropy)),
+        searches: TimeSearches::default(),
         stopping: stop_serving.clone(),
     };
     let groups = start_groups(config, deps, &cluster, &tenure, coordinating);

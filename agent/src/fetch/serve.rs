@@ -20,6 +20,7 @@ use crate::fetch::cursors::Cursors;
 use crate::fetch::plan::{Piece, merge, pieces};
 use crate::fetch::planner::{Plan, Planner};
 use crate::fetch::read::ObjectReader;
+use crate::fetch::search::TimeSearches;
 use crate::fetch::sessions::FetchSessions;
 use crate::fetch::spread::{self, budgets, bytes_named, is_all};
 use crate::fetch::wait::LogEndsWatch;
@@ -96,6 +97,8 @@ pub struct Fetcher {
     pub cursors: Cursors,
     /// What readers were told.
     pub sessions: FetchSessions,
+    /// Records looked for by their time.
+    pub searches: TimeSearches,
     /// Cancelled when the agent stops: from then on nobody waits.
     pub stopping: CancellationToken,
 }

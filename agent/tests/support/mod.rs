@@ -15,6 +15,7 @@ use agent::configs::TopicDefaults;
 use agent::fetch::cursors::Cursors;
 use agent::fetch::planner::Planner;
 use agent::fetch::read::ObjectReader;
+use agent::fetch::search::TimeSearches;
 use agent::fetch::serve::Fetcher;
 use agent::fetch::sessions::FetchSessions;
 use agent::fetch::wait::LogEndsWatch;
@@ -116,6 +117,7 @@ impl TestAgent {
                 ends: LogEndsWatch::default(),
                 cursors: Cursors::default(),
                 sessions: FetchSessions::new(FETCH_SESSIONS_MAX, Arc::new(SystemEntropy)),
+                searches: TimeSearches::default(),
                 stopping: shutdown.clone(),
             },
             ack_mode: AckMode::Auto,

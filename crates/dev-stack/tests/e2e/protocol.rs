@@ -104,6 +104,28 @@ fn offsets_are_found_by_time() {
 }
 
 #[test]
+fn within_a_compressed_batch_the_record_is_found_by_its_time() {
+    let kafka = shared().kafka();
+    let base_ms = 1_700_000_000_000;
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let topic = kafka.create_topic("by-time-within", 1);
+        let producer = kafka.producer(&[("compression.type", codec), ("linger.ms", "500")]);
+        for n in 0..100 {
+            producer.send_at(&topic, 0, b"one batch of a hundred", Some(base_ms + 10 * n));
+        }
+        assert!(producer.deliveries().iter().all(Result::is_ok));
+        for (after_ms, offset) in [(-1, 0), (0, 0), (1, 1), (505, 51), (990, 99)] {
+            assert_eq!(
+                kafka.offset_at(&topic, 0, base_ms + after_ms),
+                Offset::Offset(offset),
+                "{codec}"
+            );
+        }
+        assert_eq!(kafka.offset_at(&topic, 0, base_ms + 991), Offset::End, "{codec}");
+    }
+}
+
+#[test]
 fn a_waiting_fetch_is_woken_by_the_commit() {
     let kafka = shared().kafka();
     let topic = kafka.create_topic("long-poll", 1);

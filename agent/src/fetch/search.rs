@@ -1,0 +1,156 @@
+//! Records looked for by their time: the index says in which row, the row's batches say which record. They are decompressed for
+//! it, a bounded number of them at a time.
+
+use bytes::BytesMut;
+use metastore::{IndexedRange, LogEnds, Metastore, MetastoreError, WantedRange};
+use record_batch::{RecordMeta, RecordsError};
+use storage::StorageError;
+use tokio::sync::Semaphore;
+use types::{Offset, TimestampMs};
+
+use crate::fetch::by_time::{first_at_or_after, latest};
+use crate::fetch::read::ObjectReader;
+use crate::fetch::wait::PartitionKey;
+
+/// Searches at once in this agent. Each may hold a row (an object at most) and a batch of it, decompressed.
+const SEARCHES_MAX: usize = 4;
+/// Rows read ahead by name; they are read one by one.
+const ROWS_AHEAD: u32 = 64;
+
+/// Why a record cannot be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// Postgres failed.
+    #[error(transparent)]
+    Metastore(#[from] MetastoreError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The log is not what it should be.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// A bug: the search itself failed.
+    #[error("the search ended early: {0}")]
+    Broken(String),
+}
+
+/// What all searches of an agent share.
+#[derive(Debug)]
+pub struct TimeSearches(Semaphore);
+
+impl Default for TimeSearches {
+    fn default() -> Self {
+        Self(Semaphore::new(SEARCHES_MAX))
+    }
+}
+
+/// One search in one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeSearch<'a> {
+    /// Where rows are.
+    pub metastore: &'a Metastore,
+    /// Where bytes are.
+    pub reader: &'a ObjectReader,
+    /// How many may search.
+    pub searches: &'a TimeSearches,
+    /// The partition.
+    pub partition: PartitionKey,
+    /// Where its log starts and ends.
+    pub ends: LogEnds,
+}
+
+impl TimeSearch<'_> {
+    /// The first record at or after `timestamp`; `None`: all are older.
+    ///
+    /// The index knows the largest timestamp that producers claimed so far. Where a claim was larger than any record, or its
+    /// record is no longer there, the row it leads to has no such record, and neither may the rows after it: the search goes on
+    /// until one has.
+    pub async fn first_at_or_after(self, timestamp: TimestampMs) -> Result<Option<RecordMeta>, SearchError> {
+        let _permit = self.permit().await;
+        let (topic, partition) = self.partition;
+        let first = self.metastore.range_at_or_after(topic, partition, timestamp).await?;
+        let Some(first) = first else { return Ok(None) };
+        let mut rows = Rows::from(first.base_offset);
+        while let Some(row) = rows.next(self).await? {
+            let bytes = self.reader.read(&row.key, row.range).await?;
+            let (base_offset, from) = (row.base_offset, self.ends.log_start);
+            let search = move || first_at_or_after(&bytes, base_offset, from, timestamp);
+            if let Some(record) = apart(search).await? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp, the first of several.
+    pub async fn latest(self) -> Result<Option<RecordMeta>, SearchError> {
+        let claimed = self.first_at_or_after(self.ends.max_timestamp).await?;
+        if claimed.is_some() {
+            return Ok(claimed);
+        }
+        // The largest timestamp there ever was is that of a record which is gone, or of none: all have to be looked at.
+        let _permit = self.permit().await;
+        let mut rows = Rows::from(self.ends.log_start);
+        let mut best = None;
+        while let Some(row) = rows.next(self).await? {
+            let bytes: BytesMut = self.reader.read(&row.key, row.range).await?;
+            let (base_offset, from) = (row.base_offset, self.ends.log_start);
+            best = apart(move || latest(&bytes, base_offset, from, best)).await?;
+        }
+        Ok(best)
+    }
+
+    async fn permit(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.searches.0.acquire().await.expect("the semaphore is never closed")
+    }
+}
+
+/// Index rows, one after the other.
+struct Rows {
+    next: Offset,
+    ahead: std::vec::IntoIter<IndexedRange>,
+}
+
+impl Rows {
+    fn from(offset: Offset) -> Self {
+        Self {
+            next: offset,
+            ahead: Vec::new().into_iter(),
+        }
+    }
+
+    async fn next(&mut self, search: TimeSearch<'_>) -> Result<Option<IndexedRange>, SearchError> {
+        if self.ahead.len() == 0 {
+            let (topic, partition) = search.partition;
+            let wanted = WantedRange {
+                topic,
+                partition,
+                // The row that leads here may begin below the start of the log.
+                from: self.next.max(search.ends.log_start),
+                bytes_max: u64::MAX,
+                rows_max: ROWS_AHEAD,
+            };
+            let planned = search
+                .metastore
+                .plan_fetch(&[wanted])
+                .await?
+                .into_iter()
+                .flatten()
+                .next();
+            self.ahead = planned.map(|planned| planned.ranges).unwrap_or_default().into_iter();
+        }
+        let row = self.ahead.next();
+        if let Some(row) = &row {
+            self.next = row.next_offset;
+        }
+        Ok(row)
+    }
+}
+
+/// Batches are decompressed: not on a thread that others wait for.
+async fn apart<A: Send + 'static>(
+    search: impl FnOnce() -> Result<A, RecordsError> + Send + 'static,
+) -> Result<A, SearchError> {
+    let done = tokio::task::spawn_blocking(search).await;
+    Ok(done.map_err(|error| SearchError::Broken(error.to_string()))??)
+}
