@@ -24,6 +24,7 @@ use crate::frame::BytePermit;
 use crate::metrics::{BATCHES_REFUSED, PRODUCE_BYTES};
 use crate::produce::ack::{AckLevel, BatchAck, PendingAck};
 use crate::produce::buffer::Entry;
+use crate::produce::unknown_offset::unknown_offset;
 use crate::produce::validate::TopicRules;
 
 /// First version that names topics by id (KIP-516).
@@ -53,6 +54,8 @@ struct Promise {
     told: oneshot::Receiver<BatchAck>,
     appended_at: Option<TimestampMs>,
     partition: PartitionKey,
+    /// The base offset to tell as long as there is none.
+    unknown_offset: Offset,
 }
 
 struct TopicFate {
@@ -65,7 +68,7 @@ struct TopicFate {
 /// only the wait for the ack is left to the reply.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _client: &Client,
+    client: &Client,
     version: i16,
     request: ProduceRequest,
     permit: Arc<BytePermit>,
@@ -73,6 +76,7 @@ pub async fn handle(
     let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or_default());
     let intake = Intake {
         broker,
+        client,
         version,
         acks: request.acks,
         permit,
@@ -124,6 +128,7 @@ fn refuse_all(topics: &mut [TopicFate], error: ResponseError) {
 /// Takes batches in on behalf of one request.
 struct Intake<'a> {
     broker: &'a Arc<Broker>,
+    client: &'a Client,
     version: i16,
     acks: i16,
     permit: Arc<BytePermit>,
@@ -194,6 +199,7 @@ impl Intake<'_> {
         let level = AckLevel::of(self.broker.ack_mode, self.acks, batch.header.producer_id.is_some());
         let (ack, told) = PendingAck::new(level);
         counter!(PRODUCE_BYTES).increment(bytes);
+        let unknown_offset = unknown_offset(self.client, batch.header.offset_span());
         entries.push(Entry {
             topic: topic.id,
             topic_name: topic.name.clone(),
@@ -207,6 +213,7 @@ impl Intake<'_> {
             told,
             appended_at: batch.appended_at,
             partition: (topic.number, PartitionIndex(data.index)),
+            unknown_offset,
         })
     }
 }
@@ -238,7 +245,7 @@ async fn partition_response(broker: &Broker, index: i32, fate: Fate, deadline: I
             Err(error)
         }
         Fate::Waiting(promise) => {
-            let kept = promised(promise.told, deadline).await;
+            let kept = promised(promise.told, promise.unknown_offset, deadline).await;
             if kept.is_ok() {
                 response.log_append_time_ms = promise.appended_at.map_or(-1, |at| at.0);
             }
@@ -255,10 +262,14 @@ async fn partition_response(broker: &Broker, index: i32, fate: Fate, deadline: I
     response
 }
 
-/// The base offset, if it is known by the ack, or why there is none.
-async fn promised(told: oneshot::Receiver<BatchAck>, deadline: Instant) -> Result<Offset, ResponseError> {
+/// The base offset, or `unknown` where the ack knows of none yet; or why the batch is not there.
+async fn promised(
+    told: oneshot::Receiver<BatchAck>,
+    unknown: Offset,
+    deadline: Instant,
+) -> Result<Offset, ResponseError> {
     match timeout_at(deadline, told).await {
-        Ok(Ok(BatchAck::Durable)) => Ok(Offset::UNKNOWN),
+        Ok(Ok(BatchAck::Durable)) => Ok(unknown),
         Ok(Ok(BatchAck::Committed(outcome))) => of_outcome(outcome),
         Ok(Err(_dropped)) => Err(STOPPING),
         Err(_late) => Err(ACK_TIMED_OUT),

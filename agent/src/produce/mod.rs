@@ -10,6 +10,7 @@ pub mod invoke;
 pub mod leave;
 pub mod object;
 pub mod stream;
+pub mod unknown_offset;
 pub mod uploader;
 pub mod validate;
 pub mod writer;
