@@ -1,5 +1,7 @@
 //! The tables in the documents are what the code says.
 
+mod api_notes;
+
 use std::fmt::Write as _;
 
 use agent::config::Config;
@@ -29,4 +31,10 @@ fn the_readme_lists_every_api_that_is_served() {
         table.push_str(" |\n");
     }
     check("README.md", "apis", &table);
+}
+
+#[test]
+fn the_protocol_page_says_of_every_api_what_covers_it() {
+    check("docs/protocol.md", "apis", &api_notes::served());
+    check("docs/protocol.md", "apis-not-served", &api_notes::not_served());
 }
