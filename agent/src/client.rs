@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kafka_protocol::messages::ApiVersionsRequest;
 
 use crate::group::relay::marker;
+use crate::listeners::DEFAULT_LISTENER;
 
 /// The client at the other end of a connection, as far as it has told us.
 #[derive(Clone, Debug)]
@@ -45,11 +46,11 @@ impl Software {
 }
 
 impl Client {
-    /// A client that has not said anything yet.
-    pub fn new(peer: SocketAddr, listener: Arc<str>) -> Self {
+    /// A client that has not said anything yet, at the only listener of an agent that has no others.
+    pub fn new(peer: SocketAddr) -> Self {
         Self {
             peer,
-            listener,
+            listener: DEFAULT_LISTENER.into(),
             client_id: None,
             passed_on_for: None,
             software_name: None,
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_zone_is_read_from_the_client_id() {
-        let mut client = Client::new(([127, 0, 0, 1], 1).into(), "PLAINTEXT".into());
+        let mut client = Client::new(([127, 0, 0, 1], 1).into());
         assert_eq!(client.zone(), None);
         for (client_id, zone) in [
             ("app-1,zone=eu-west-1a", Some("eu-west-1a")),

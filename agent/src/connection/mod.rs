@@ -67,7 +67,10 @@ pub async fn serve(
     let (queue, answers) = mpsc::channel(limits.pipelined_max);
     let mut reader = Reader {
         broker,
-        client: Client::new(accepted.peer, accepted.listener),
+        client: Client {
+            listener: accepted.listener,
+            ..Client::new(accepted.peer)
+        },
         permits,
         answer_bytes: BytePermits::new(limits.answer_bytes_max),
         limits: Arc::clone(&limits),

@@ -37,7 +37,7 @@ mod tests {
     use crate::client::Software;
 
     fn told(software: Option<(&str, &str)>, records: i64) -> i64 {
-        let mut client = Client::new(([127, 0, 0, 1], 1).into(), "PLAINTEXT".into());
+        let mut client = Client::new(([127, 0, 0, 1], 1).into());
         if let Some((name, version)) = software {
             client.introduce(Software {
                 name: name.into(),

@@ -23,7 +23,6 @@ use agent::group::coordinator::Coordinator;
 use agent::group::limits::GroupLimits;
 use agent::group::relay::{NoDialer, Relay};
 use agent::group::tenure::Tenure;
-use agent::listeners::DEFAULT_LISTENER;
 use agent::produce::writer::WriterHandle;
 use daemon::Tasks;
 use metastore::{Metastore, NewAgent, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
@@ -190,7 +189,7 @@ pub(crate) fn config_of(server: &PrivatePostgres) -> PostgresConfig {
 
 /// A client that has not said who it is.
 pub(crate) fn client() -> Client {
-    Client::new(SocketAddr::from(([127, 0, 0, 1], 1)), DEFAULT_LISTENER.into())
+    Client::new(SocketAddr::from(([127, 0, 0, 1], 1)))
 }
 
 /// A client with a `client.id`.
