@@ -63,11 +63,17 @@ const NOTES: &[Note] = &[
         &[447, 709],
         "crates/dev-stack/tests/e2e/protocol.rs",
     ),
+    note(ApiKey::FindCoordinator, &[699], "agent/tests/groups.rs"),
     note(
-        ApiKey::FindCoordinator,
-        &[699],
-        "crates/dev-stack/tests/e2e/protocol.rs",
+        ApiKey::JoinGroup,
+        &[62, 345, 394, 429, 800],
+        "crates/dev-stack/tests/e2e/groups.rs",
     ),
+    note(ApiKey::Heartbeat, &[62, 345], "crates/dev-stack/tests/e2e/groups.rs"),
+    note(ApiKey::LeaveGroup, &[345, 800], "crates/dev-stack/tests/e2e/groups.rs"),
+    note(ApiKey::SyncGroup, &[345, 559], "crates/dev-stack/tests/e2e/groups.rs"),
+    note(ApiKey::DescribeGroups, &[345, 430, 1043], "agent/tests/groups.rs"),
+    note(ApiKey::ListGroups, &[518, 848], "agent/tests/groups.rs"),
     note(ApiKey::ApiVersions, &[35, 511], "agent/tests/wire.rs"),
     note(ApiKey::CreateTopics, &[4, 464, 516, 525], "agent/tests/admin.rs"),
     note(ApiKey::DeleteTopics, &[4, 516, 599], "agent/tests/admin.rs"),
@@ -76,6 +82,8 @@ const NOTES: &[Note] = &[
         &[98, 360],
         "crates/dev-stack/tests/e2e/protocol.rs",
     ),
+    note(ApiKey::DeleteGroups, &[229], "agent/tests/groups.rs"),
+    note(ApiKey::OffsetDelete, &[496], "agent/src/handlers/offset_delete.rs"),
 ];
 
 /// The table of what is served.
