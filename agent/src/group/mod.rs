@@ -17,6 +17,7 @@
 
 pub mod ask;
 pub mod classic;
+pub mod consumer;
 pub mod coordinator;
 pub mod expiry;
 pub mod kind;

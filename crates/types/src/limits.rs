@@ -45,3 +45,19 @@ pub const FETCH_SESSIONS_MAX: usize = 1000;
 
 /// Partitions in all of them. Ours: each takes some 200 bytes, and a client may name as many as it likes.
 pub const FETCH_SESSION_PARTITIONS_MAX: usize = 250_000;
+
+/// A member of the consumer protocol that is silent for so many ms is out (Kafka: `group.consumer.session.timeout.ms`).
+pub const CONSUMER_SESSION_TIMEOUT_MS: u64 = 45_000;
+
+/// How often members of the consumer protocol are told to report, in ms (Kafka: `group.consumer.heartbeat.interval.ms`).
+pub const CONSUMER_HEARTBEAT_INTERVAL_MS: u64 = 5_000;
+
+/// Most members of a group of the consumer protocol (Kafka: `group.consumer.max.size`, which has no bound). Ours: the group
+/// is one row, written anew with every change; 1,000 members take about half a megabyte.
+pub const CONSUMER_GROUP_MEMBERS_MAX: usize = 2_000;
+
+/// How often a group looks whether its topics changed, in ms. Ours: as often as an agent renews what it knows of them.
+pub const GROUP_TOPICS_CHECK_MS: u64 = 1_000;
+
+/// How often a group matches its regular expressions anew, in ms (Kafka: `GroupMetadataManager.REGEX_BATCH_REFRESH_MIN_INTERVAL_MS`).
+pub const GROUP_PATTERN_REFRESH_MS: u64 = 10_000;

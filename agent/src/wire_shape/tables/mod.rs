@@ -1,8 +1,10 @@
 //! The requests we serve, as `kafka-protocol` 0.18 decodes them (`src/messages/*_request.rs`), themselves generated from Kafka's
 //! message descriptions (`clients/src/main/resources/common/message`). A property test holds the two together.
 
+mod consumer_group;
 mod groups;
 
+pub use consumer_group::*;
 pub use groups::*;
 
 use super::{Field, Kind, RequestShape, Shape, TaggedField};
