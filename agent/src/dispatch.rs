@@ -265,6 +265,24 @@ pub const APIS: &[Api] = &[
         OFFSET_DELETE,
         grouped!(OffsetDelete, offset_delete, OffsetDeleteRequest)
     ),
+    api!(
+        ConsumerGroupHeartbeat,
+        0..=1,
+        0,
+        CONSUMER_GROUP_HEARTBEAT,
+        grouped!(
+            ConsumerGroupHeartbeat,
+            consumer_group_heartbeat,
+            ConsumerGroupHeartbeatRequest
+        )
+    ),
+    api!(
+        ConsumerGroupDescribe,
+        0..=1,
+        0,
+        CONSUMER_GROUP_DESCRIBE,
+        several_groups!(consumer_group_describe, ConsumerGroupDescribeRequest)
+    ),
 ];
 
 /// The row of an API key.

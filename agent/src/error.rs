@@ -11,6 +11,7 @@ use types::{Offset, TopicNameError};
 use crate::fetch::search::SearchError;
 use crate::fetch::sessions::SessionError;
 use crate::group::ask::GroupError;
+use crate::group::consumer::Refusal;
 use crate::leader_epoch::EpochMismatch;
 
 /// Why a batch is not taken. None of these enters the buffer, so a retry cannot duplicate anything.
@@ -45,7 +46,29 @@ pub fn of_group(error: &GroupError) -> ResponseError {
         GroupError::InconsistentProtocol => ResponseError::InconsistentGroupProtocol,
         GroupError::Full => ResponseError::GroupMaxSizeReached,
         GroupError::NotEmpty => ResponseError::NonEmptyGroup,
+        GroupError::Refused(refusal) => of_refusal(refusal),
         GroupError::Contradiction => ResponseError::UnknownServerError,
+    }
+}
+
+/// What a member of a group of the new protocol is told.
+fn of_refusal(refusal: &Refusal) -> ResponseError {
+    match refusal {
+        Refusal::Invalid(_) => ResponseError::InvalidRequest,
+        Refusal::UnsupportedAssignor(_) => ResponseError::UnsupportedAssignor,
+        Refusal::InvalidRegularExpression { .. } => ResponseError::InvalidRegularExpression,
+        Refusal::NoSuchGroup(_) => ResponseError::GroupIdNotFound,
+        Refusal::UnknownMember(_) => ResponseError::UnknownMemberId,
+        Refusal::FencedEpoch { .. } => ResponseError::FencedMemberEpoch,
+        // Clients ask for their epoch with the next heartbeat and commit again.
+        Refusal::StaleEpoch { .. } => ResponseError::StaleMemberEpoch,
+        Refusal::IllegalGeneration { .. } => ResponseError::IllegalGeneration,
+        Refusal::UnreleasedInstance(_) => ResponseError::UnreleasedInstanceId,
+        Refusal::FencedInstance(_) => ResponseError::FencedInstanceId,
+        Refusal::Full(_) => ResponseError::GroupMaxSizeReached,
+        Refusal::InconsistentProtocol => ResponseError::InconsistentGroupProtocol,
+        Refusal::MemberIdRequired => ResponseError::MemberIdRequired,
+        Refusal::RebalanceInProgress => ResponseError::RebalanceInProgress,
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use metastore::GroupKind;
 
+use super::consumer::{ConsumerGroup, Epoch, Heartbeat, HeartbeatAnswer, Refusal};
+
 /// One request that has not been answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -90,6 +92,12 @@ pub enum Ask {
     Commit(MemberAsk),
     /// DescribeGroups; told [`Told::Described`].
     Describe,
+    /// May this member of the new protocol know the offsets? Told [`Told::MayFetch`].
+    Fetch(MemberAsk),
+    /// ConsumerGroupHeartbeat; told [`Told::Heard`].
+    ConsumerHeartbeat(Box<Heartbeat>),
+    /// ConsumerGroupDescribe; told [`Told::ConsumerGroup`].
+    ConsumerDescribe,
     /// May offsets be deleted? Told [`Told::MayForget`].
     Forget,
     /// DeleteGroups; told [`Told::MayDelete`], and then its owner deletes it.
@@ -112,6 +120,12 @@ pub enum Told {
         /// The generation.
         generation: Option<i32>,
     },
+    /// Its offsets may be told.
+    MayFetch,
+    /// What a member of the new protocol may use.
+    Heard(HeartbeatAnswer),
+    /// All there is to know of a group of the new protocol.
+    ConsumerGroup(ConsumerGroup),
     /// What the group is like.
     Described(Described),
     /// Offsets may be deleted, except of these topics.
@@ -236,6 +250,9 @@ pub enum GroupError {
     /// The group has members.
     #[error("the group is not empty")]
     NotEmpty,
+    /// A group of the new protocol does not do it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A request that no client makes.
     #[error("the request contradicts itself")]
     Contradiction,
@@ -269,7 +286,11 @@ impl Ask {
             Self::Join(join) if join.member.member_id.is_empty() => Some(GroupKind::Classic),
             // A consumer that assigns partitions to itself only commits.
             Self::Commit(commit) if commit.generation < 0 => Some(GroupKind::Classic),
-            Self::Join(_)
+            Self::ConsumerHeartbeat(heartbeat) if heartbeat.epoch == Epoch::JOIN => Some(GroupKind::Consumer),
+            Self::ConsumerHeartbeat(_)
+            | Self::ConsumerDescribe
+            | Self::Fetch(_)
+            | Self::Join(_)
             | Self::Sync(_)
             | Self::Heartbeat(_)
             | Self::Leave(_)
@@ -289,7 +310,10 @@ impl Ask {
                 Ok(Told::Left(unknown.collect()))
             }
             Self::Commit(_) => Err(GroupError::IllegalGeneration),
-            Self::Describe | Self::Forget | Self::Delete => Err(GroupError::NotFound),
+            Self::Fetch(_) => Ok(Told::MayFetch),
+            Self::Describe | Self::ConsumerHeartbeat(_) | Self::ConsumerDescribe | Self::Forget | Self::Delete => {
+                Err(GroupError::NotFound)
+            }
         }
     }
 }

@@ -9,11 +9,10 @@
 //! What a group *is* lies in pure state machines that know neither tasks nor tables: requests ([`ask::Ask`]) and the time come
 //! in, answers go into an [`ask::Outbox`], and [`kind::Group`] says when it wants to be called again.
 //!
-//! **A second kind of group** plugs in here: a variant of [`kind::Group`] (which forwards `handle`, `tick`, `next_deadline`,
-//! `state`), variants of [`ask::Ask`] and [`ask::Told`] for its requests, and a format of its own
-//! in `metastore::GroupState::content` (the row's `kind` tells which to load). A request may replace one kind by the other in
-//! place: `owner` only sees that the group has changed and saves it. Owner, store, tenure, relay, expiry and the offsets' fence
-//! know nothing of either kind.
+//! There are two kinds: [`classic`], where members agree among themselves, and [`consumer`], where the coordinator assigns (KIP-848). Each has a
+//! format of its own in `metastore::GroupState::content`; the row's `kind` tells which to load. A request may replace one kind by the
+//! other in place (`migration`): `owner` only sees that the group has changed and saves it. Owner, store, tenure, relay,
+//! expiry and the offsets' fence know nothing of either kind.
 
 pub mod ask;
 pub mod classic;
@@ -22,6 +21,7 @@ pub mod coordinator;
 pub mod expiry;
 pub mod kind;
 pub mod limits;
+mod migration;
 mod owner;
 pub mod relay;
 mod store;

@@ -164,10 +164,12 @@ impl Owner {
             let ticket = self.park(asked.answer);
             let limits = Arc::clone(&self.deps.limits);
             let entropy = Arc::clone(&self.deps.entropy);
+            let topics = self.deps.tenure.topics();
             let moment = Moment {
                 now,
                 limits: &limits,
                 entropy: entropy.as_ref(),
+                topics: topics.as_ref(),
             };
             self.held.group.handle(asked.ask, ticket, moment, &mut self.out);
             deletion = deletes && self.out.permits_deletion(ticket);
@@ -204,10 +206,12 @@ impl Owner {
     fn tick(&mut self, now: Instant) {
         let limits = Arc::clone(&self.deps.limits);
         let entropy = Arc::clone(&self.deps.entropy);
+        let topics = self.deps.tenure.topics();
         let moment = Moment {
             now,
             limits: &limits,
             entropy: entropy.as_ref(),
+            topics: topics.as_ref(),
         };
         self.held.group.tick(moment, &mut self.out);
     }

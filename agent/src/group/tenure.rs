@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::ask::GroupError;
 use crate::cluster::lease::Confirmation;
 use crate::cluster::placement::coordinating_agent;
-use crate::cluster::view::ClusterView;
+use crate::cluster::view::{ClusterSnapshot, ClusterView};
 
 /// This agent's claim on groups. Two things have to hold: the live agents as we know them make us the group's coordinator,
 /// and our lease was renewed within its TTL, so that no other agent has seen us dead. A process that wakes from a long pause
@@ -50,6 +50,11 @@ impl Tenure {
         } else {
             Place::At(agent.clone())
         }
+    }
+
+    /// The topics that there are, as far as we know.
+    pub fn topics(&self) -> Arc<ClusterSnapshot> {
+        self.cluster.snapshot()
     }
 
     /// Whether our lease is certainly held at `now`.

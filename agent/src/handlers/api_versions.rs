@@ -3,12 +3,22 @@
 use std::sync::Arc;
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
+use super::wire::text;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::dispatch;
+
+/// First version that tells the cluster's features (KIP-584).
+const FEATURES_SINCE: i16 = 3;
+
+/// First version whose readers take a feature that may be off, level 0 (KAFKA-17011).
+const LEVEL_0_SINCE: i16 = 4;
+
+/// The feature that stands for the consumer protocol of groups (KIP-848), and its level.
+const GROUP_VERSION: (&str, i16) = ("group.version", 1);
 
 /// First version in which the client names its software.
 const SOFTWARE_SINCE: i16 = 3;
@@ -24,7 +34,7 @@ pub async fn handle(
     if version >= SOFTWARE_SINCE && !named {
         return with_error(ResponseError::InvalidRequest);
     }
-    listing()
+    with_features(listing(), version)
 }
 
 /// The answer to a version we do not know: version 0, which every client can read, with the ranges to choose from.
@@ -46,6 +56,27 @@ fn listing() -> ApiVersionsResponse {
     ApiVersionsResponse::default().with_api_keys(ranges.collect())
 }
 
+fn with_features(response: ApiVersionsResponse, version: i16) -> ApiVersionsResponse {
+    let (name, level) = GROUP_VERSION;
+    if version < FEATURES_SINCE {
+        return response;
+    }
+    let finalized = FinalizedFeatureKey::default()
+        .with_name(text(name))
+        .with_min_version_level(level)
+        .with_max_version_level(level);
+    let supported = SupportedFeatureKey::default()
+        .with_name(text(name))
+        .with_min_version(0)
+        .with_max_version(level);
+    let supported = (version >= LEVEL_0_SINCE).then_some(supported);
+    response
+        .with_supported_features(supported.into_iter().collect())
+        // It never changes while an agent runs.
+        .with_finalized_features_epoch(0)
+        .with_finalized_features(vec![finalized])
+}
+
 /// KIP-511: letters, digits, dots and dashes, a letter or digit at both ends.
 fn is_software(text: &str) -> bool {
     let at_ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
@@ -58,6 +89,7 @@ mod tests {
     use kafka_protocol::messages::ApiKey;
 
     use super::*;
+    use crate::handlers::wire::encodes;
 
     #[test]
     fn software_names_are_judged_as_kip_511_says() {
@@ -66,6 +98,16 @@ mod tests {
         }
         for bad in ["", "-a", "a.", "a b", "käse", "a_b"] {
             assert!(!is_software(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn features_are_told_in_versions_that_have_room_for_them() {
+        for version in 0..=4 {
+            let answer = with_features(listing(), version);
+            assert_eq!(answer.finalized_features.len(), usize::from(version >= 3));
+            assert_eq!(answer.supported_features.len(), usize::from(version >= 4));
+            encodes(&answer, version);
         }
     }
 

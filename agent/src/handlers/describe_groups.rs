@@ -17,7 +17,7 @@ const NOT_FOUND_SINCE: i16 = 6;
 
 /// READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS, by their numbers: without authorization everybody may do all that
 /// can be done to a group.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// Answers for each group.
 pub async fn handle(

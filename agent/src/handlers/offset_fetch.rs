@@ -10,14 +10,16 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
-use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicName as WireTopicName};
+use kafka_protocol::messages::{ApiKey, OffsetFetchRequest, OffsetFetchResponse, TopicName as WireTopicName};
 use metastore::{CommittedOffset, GroupOffset};
 use types::Offset;
 
+use super::groups::{ask, elsewhere};
 use super::wire::{NO_ERROR, check_group_id, code, parse_topic_name, text, topic_name};
 use crate::broker::Broker;
 use crate::client::Client;
-use crate::error::{Asked, of_metastore};
+use crate::error::{Asked, of_group, of_metastore};
+use crate::group::ask::{Ask, Identity, MemberAsk};
 
 /// First version that asks for several groups at once.
 const GROUPS_SINCE: i16 = 8;
@@ -33,14 +35,14 @@ type Found = Vec<(WireTopicName, Vec<(i32, CommittedOffset)>)>;
 /// Answers for each group.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _client: &Client,
+    client: &Client,
     version: i16,
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
     if version >= GROUPS_SINCE {
         let mut groups = Vec::with_capacity(request.groups.len());
         for group in request.groups {
-            groups.push(answer_group(broker, group).await);
+            groups.push(answer_group(broker, client, version, group).await);
         }
         return OffsetFetchResponse::default().with_groups(groups);
     }
@@ -55,7 +57,27 @@ pub async fn handle(
     answer_one(version, wanted, found)
 }
 
-async fn answer_group(broker: &Broker, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+async fn answer_group(
+    broker: &Broker,
+    client: &Client,
+    version: i16,
+    group: OffsetFetchRequestGroup,
+) -> OffsetFetchResponseGroup {
+    let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
+    if is_member(&group) {
+        // Its coordinator knows the member's epoch.
+        let alone = OffsetFetchRequest::default().with_groups(vec![group.clone()]);
+        let key = ApiKey::OffsetFetch;
+        let passed = elsewhere::<_, OffsetFetchResponse>(broker, client, key, version, &group.group_id, &alone);
+        match passed.await {
+            Some(Ok(mut response)) => return response.groups.pop().unwrap_or(answer),
+            Some(Err(error)) => return answer.with_error_code(of_group(&error).code()),
+            None => {}
+        }
+        if let Err(error) = ask(broker, &group.group_id, Ask::Fetch(member(&group))).await {
+            return answer.with_error_code(of_group(&error).code());
+        }
+    }
     let topics = group.topics;
     let wanted = topics.map(|topics| {
         topics
@@ -63,10 +85,24 @@ async fn answer_group(broker: &Broker, group: OffsetFetchRequestGroup) -> Offset
             .map(|topic| (topic.name, topic.partition_indexes))
             .collect()
     });
-    let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
     match find(broker, &group.group_id, &wanted).await {
         Ok(found) => answer.with_topics(found.into_iter().map(describe_topic).collect()),
         Err(error) => answer.with_error_code(error.code()),
+    }
+}
+
+/// Whether somebody asks as a member of the new protocol (version 9 and up).
+fn is_member(group: &OffsetFetchRequestGroup) -> bool {
+    group.member_id.is_some() || group.member_epoch >= 0
+}
+
+fn member(group: &OffsetFetchRequestGroup) -> MemberAsk {
+    MemberAsk {
+        member: Identity {
+            member_id: group.member_id.as_deref().unwrap_or_default().to_owned(),
+            instance_id: None,
+        },
+        generation: group.member_epoch,
     }
 }
 

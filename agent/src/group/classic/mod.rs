@@ -9,6 +9,7 @@ mod describe;
 mod join;
 mod leave;
 mod member;
+mod migrate;
 mod rebalance;
 mod saved;
 mod sync;
@@ -89,6 +90,8 @@ impl ClassicGroup {
                 out.tell(ticket, Ok(Told::Left(left)));
             }
             Ask::Commit(commit) => out.tell(ticket, self.commit(&commit, moment.now)),
+            Ask::Fetch(_) => out.tell(ticket, Ok(Told::MayFetch)),
+            Ask::ConsumerHeartbeat(_) | Ask::ConsumerDescribe => out.tell(ticket, Err(GroupError::NotFound)),
             Ask::Describe => out.tell(ticket, Ok(Told::Described(self.describe()))),
             Ask::Forget => out.tell(ticket, self.forget()),
             Ask::Delete => {

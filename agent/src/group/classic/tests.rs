@@ -14,6 +14,7 @@ use super::ClassicGroup;
 use crate::group::ask::{
     Ask, GroupError, Identity, JoinAsk, Joined, MemberAsk, Outbox, Protocol, SyncAsk, Ticket, Told,
 };
+use crate::group::consumer::NoTopics;
 use crate::group::kind::Moment;
 use crate::group::limits::GroupLimits;
 
@@ -61,6 +62,7 @@ impl Bench {
             now: self.now,
             limits: &self.limits,
             entropy: &self.entropy,
+            topics: &NoTopics,
         };
         call(&mut self.group, moment, &mut out);
         for (ticket, answer) in out.take() {

@@ -10,6 +10,7 @@
 
 pub mod assign;
 pub mod classic;
+mod coordinated;
 mod deadlines;
 pub mod embedded;
 mod heartbeat;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+pub use coordinated::Coordinated;
 pub use deadlines::Deadlines;
 pub use heartbeat::{Heartbeat, HeartbeatAnswer};
 pub use live::Live;
@@ -45,6 +47,8 @@ pub use migrate::{ClassicGroupShape, ClassicMemberShape};
 pub use refusal::Refusal;
 pub use state::{ConsumerGroup, GroupState};
 pub use stored::StoredGroupError;
+#[cfg(test)]
+pub(crate) use topics::NoTopics;
 pub use topics::{TopicShape, Topics};
 
 /// A group's, an assignment's or a member's epoch.

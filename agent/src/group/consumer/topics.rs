@@ -68,3 +68,23 @@ pub(super) fn fingerprint(topics: &BTreeSet<TopicShape>) -> u64 {
     }
     hash
 }
+
+/// No topics at all, for tests that have nothing to do with them.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoTopics;
+
+#[cfg(test)]
+impl Topics for NoTopics {
+    fn by_name(&self, _name: &str) -> Option<TopicShape> {
+        None
+    }
+
+    fn name_of(&self, _id: TopicId) -> Option<String> {
+        None
+    }
+
+    fn names(&self) -> Vec<&str> {
+        vec![]
+    }
+}
