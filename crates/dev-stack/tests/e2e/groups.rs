@@ -6,7 +6,7 @@ use std::time::Instant;
 use rdkafka::consumer::Consumer;
 use rustix::process::Signal;
 
-use crate::kafka::{Kafka, PATIENCE, values};
+use crate::kafka::{Kafka, PATIENCE, Settings, values};
 use crate::members::{Ledger, Member, wait_until};
 use crate::proxy::Proxy;
 use crate::running::{Running, agent_env, shared};
@@ -15,16 +15,16 @@ const PARTITIONS: i32 = 6;
 const RECORDS: usize = 20;
 
 /// A topic and a group of a test's own.
-struct Scene {
-    kafka: Kafka,
+pub(crate) struct Scene {
+    pub(crate) kafka: Kafka,
     ledger: Arc<Ledger>,
     topic: String,
-    group: String,
+    pub(crate) group: String,
     records: usize,
 }
 
 impl Scene {
-    fn new(kafka: Kafka) -> Self {
+    pub(crate) fn new(kafka: Kafka) -> Self {
         let topic = kafka.create_topic("group", PARTITIONS);
         Self {
             ledger: Arc::default(),
@@ -39,12 +39,12 @@ impl Scene {
         self.member_with(name, &[])
     }
 
-    fn member_with(&self, name: &str, settings: &[(&str, &str)]) -> Member {
+    pub(crate) fn member_with(&self, name: &str, settings: &[(&str, &str)]) -> Member {
         Member::start(&self.kafka, &self.ledger, &self.group, &self.topic, name, settings)
     }
 
     /// Writes to every partition, and waits until somebody has read all of it.
-    fn is_read(&mut self) {
+    pub(crate) fn is_read(&mut self) {
         for partition in 0..PARTITIONS {
             self.kafka.produce_all(&self.topic, partition, &values(RECORDS), &[]);
         }
@@ -62,13 +62,13 @@ impl Scene {
         wait_until("the group settles", settled);
     }
 
-    fn settles(&mut self) {
+    pub(crate) fn settles(&mut self) {
         self.is_settled();
         self.records += usize::try_from(PARTITIONS).unwrap();
         self.is_read();
     }
 
-    fn is_sound(&self) {
+    pub(crate) fn is_sound(&self) {
         assert_eq!(self.ledger.faults(), [] as [String; 0]);
     }
 }
@@ -136,10 +136,10 @@ fn a_static_member_that_restarts_gets_its_partitions_back_without_a_rebalance() 
     scene.is_sound();
 }
 
-fn survives(strike: impl Fn(&Running, usize), recover: impl Fn(&Running, usize)) {
+pub(crate) fn survives(settings: Settings<'_>, strike: impl Fn(&Running, usize), recover: impl Fn(&Running, usize)) {
     let stack = Running::start(2, |_| ());
     let mut scene = Scene::new(stack.kafka());
-    let members = [scene.member("a"), scene.member("b"), scene.member("c")];
+    let members = ["a", "b", "c"].map(|name| scene.member_with(name, settings));
     scene.settles();
     let struck = stack.coordinator(&scene.group);
     strike(&stack, struck);
@@ -153,12 +153,13 @@ fn survives(strike: impl Fn(&Running, usize), recover: impl Fn(&Running, usize))
 
 #[test]
 fn members_survive_their_coordinator() {
-    survives(Running::kill_agent, Running::start_agent);
+    survives(&[], Running::kill_agent, Running::start_agent);
 }
 
 #[test]
 fn a_coordinator_that_was_frozen_longer_than_its_lease_changes_nothing_when_it_wakes() {
     survives(
+        &[],
         |stack, agent| stack.signal_agent(agent, Signal::STOP),
         |stack, agent| stack.signal_agent(agent, Signal::CONT),
     );

@@ -4,6 +4,7 @@
 
 mod audit;
 mod commit_path;
+mod consumer_groups;
 mod events;
 mod group_storm;
 mod groups;

@@ -15,6 +15,12 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::kafka::{Kafka, PATIENCE, Settings};
 
+/// What makes a member speak the new protocol (KIP-848).
+pub(crate) const MODERN: (&str, &str) = ("group.protocol", "consumer");
+
+/// Members of the new protocol do not move from one generation to the next together.
+const NO_GENERATION: i32 = -1;
+
 /// How often a member commits what it has read.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -42,6 +48,21 @@ struct Standing {
     assigned: BTreeSet<i32>,
     /// When the last commit that was taken was begun.
     committed_at: Option<Instant>,
+}
+
+impl Book {
+    /// A partition is handed on only after its last owner has said that it gave it up.
+    fn nobody_else_has(&mut self, assigned: &BTreeSet<i32>, name: &str) {
+        let others = self.members.iter().filter(|(other, _)| *other != name);
+        let twice = others.filter(|(_, standing)| !standing.assigned.is_disjoint(assigned));
+        let twice = twice.map(|(other, standing)| {
+            format!(
+                "{name} was given {assigned:?} while {other} has {:?}",
+                standing.assigned
+            )
+        });
+        self.faults.extend(twice.collect::<Vec<_>>());
+    }
 }
 
 impl Ledger {
@@ -87,7 +108,10 @@ impl Ledger {
     /// Everything that must not be.
     pub(crate) fn faults(&self) -> Vec<String> {
         let book = self.book();
-        let twice = book.readers.iter().filter(|(_, readers)| readers.len() > 1);
+        let twice = book
+            .readers
+            .iter()
+            .filter(|((generation, _), readers)| *generation != NO_GENERATION && readers.len() > 1);
         let twice = twice.map(|((generation, partition), readers)| {
             format!("partition {partition} was read by {readers:?} in generation {generation}")
         });
@@ -117,7 +141,7 @@ impl Member {
         let context = Observer {
             name: name.to_owned(),
             ledger: Arc::clone(ledger),
-            joined: Mutex::new(-1),
+            joined: Mutex::new(NO_GENERATION),
         };
         let mut config = kafka.client();
         config
@@ -135,6 +159,12 @@ impl Member {
             .set_log_level(RDKafkaLogLevel::Debug);
         for (setting, value) in settings {
             config.set(*setting, *value);
+        }
+        let is_modern = settings.contains(&MODERN);
+        if is_modern {
+            // The coordinator says these.
+            config.remove("session.timeout.ms");
+            config.remove("heartbeat.interval.ms");
         }
         let consumer: BaseConsumer<Observer> = config.create_with_context(context).unwrap();
         consumer.subscribe(&[topic]).unwrap();
@@ -311,9 +341,12 @@ impl ConsumerContext for Observer {
         match rebalance {
             Rebalance::Assign(partitions) => {
                 standing.generation = *self.joined.lock().unwrap();
-                standing
-                    .assigned
-                    .extend(partitions.elements().iter().map(|at| at.partition()));
+                let is_modern = standing.generation == NO_GENERATION;
+                let assigned: BTreeSet<i32> = partitions.elements().iter().map(|at| at.partition()).collect();
+                standing.assigned.extend(&assigned);
+                if is_modern {
+                    book.nobody_else_has(&assigned, &self.name);
+                }
             }
             Rebalance::Revoke(partitions) => {
                 for at in partitions.elements() {
