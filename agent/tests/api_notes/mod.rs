@@ -84,6 +84,16 @@ const NOTES: &[Note] = &[
     ),
     note(ApiKey::DeleteGroups, &[229], "agent/tests/groups.rs"),
     note(ApiKey::OffsetDelete, &[496], "agent/src/handlers/offset_delete.rs"),
+    note(
+        ApiKey::ConsumerGroupHeartbeat,
+        &[848, 1082],
+        "crates/dev-stack/tests/e2e/consumer_groups.rs",
+    ),
+    note(
+        ApiKey::ConsumerGroupDescribe,
+        &[848, 1099],
+        "agent/src/handlers/consumer_group_describe.rs",
+    ),
 ];
 
 /// The table of what is served.
