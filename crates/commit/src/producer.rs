@@ -98,6 +98,11 @@ impl ProducerState {
         }
     }
 
+    /// The sequence of its last record.
+    pub fn last_sequence(&self) -> Sequence {
+        self.next_sequence().plus(-1)
+    }
+
     fn next_sequence(&self) -> Sequence {
         let last = self.batches.last().expect("a state is made by appending a batch");
         last.base_sequence.plus(last.record_count)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::postgres::Postgres;
 use crate::{
     Audits, Cluster, Commits, ConsumerGroups, GroupOffsets, Hints, Leases, Lifecycle, LogIndex, Orphans, Partitions,
-    PostgresConfig, ProducerIds, Schema, Streams, Sweeps, Topics,
+    PostgresConfig, ProducerIds, ProducerStates, Schema, Streams, Sweeps, Topics,
 };
 
 /// All tables of one metastore: one trait per table, each beside its types. Calls of several traits see each other's
@@ -25,6 +25,7 @@ pub trait Backend:
     + Orphans
     + Partitions
     + ProducerIds
+    + ProducerStates
     + Schema
     + Streams
     + Sweeps
@@ -49,6 +50,7 @@ impl<T> Backend for T where
         + Orphans
         + Partitions
         + ProducerIds
+        + ProducerStates
         + Schema
         + Streams
         + Sweeps

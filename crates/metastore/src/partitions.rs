@@ -18,6 +18,24 @@ pub struct LogEnds {
     pub max_timestamp: TimestampMs,
 }
 
+/// Where a log is to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewLogStart {
+    /// At this offset.
+    At(Offset),
+    /// At its end, wherever that is by then.
+    End,
+}
+
+/// What became of a log that was to start later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStartMove {
+    /// It starts here now. It never moves back: this may be later than what was asked for.
+    StartsAt(Offset),
+    /// There is no such offset in it.
+    OutOfRange,
+}
+
 /// The table of partitions.
 #[async_trait]
 pub trait Partitions {
@@ -26,4 +44,17 @@ pub trait Partitions {
         &self,
         partitions: &[(TopicNumber, PartitionIndex)],
     ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), LogEnds>, MetastoreError>;
+
+    /// Lets logs start later, so that what lies before is not read any more; a partition that is not there is missing from the
+    /// answer. Index rows and objects stay until they are cleaned up.
+    async fn move_log_starts(
+        &self,
+        to: &BTreeMap<(TopicNumber, PartitionIndex), NewLogStart>,
+    ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), LogStartMove>, MetastoreError>;
+
+    /// How many bytes of objects the index names for each partition; one that is not there is missing from the answer.
+    async fn log_bytes(
+        &self,
+        partitions: &[(TopicNumber, PartitionIndex)],
+    ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), u64>, MetastoreError>;
 }

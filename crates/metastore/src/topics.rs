@@ -57,6 +57,15 @@ pub enum TopicCreation {
     Collides(TopicInfo),
 }
 
+/// What became of a topic that was to get more partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// It has as many as wanted now.
+    Grown,
+    /// It had as many already, or more: this many.
+    NotMore(i32),
+}
+
 /// The table of topics.
 #[async_trait]
 pub trait Topics {
@@ -80,9 +89,32 @@ pub trait Topics {
     /// Creates topics with their partitions, all that can be in one transaction; one result each, in the order given.
     async fn create_topics(&self, topics: &[NewTopic]) -> Result<Vec<TopicCreation>, MetastoreError>;
 
+    /// Gives a topic so many partitions, the new ones empty; `None`: it is not there.
+    async fn add_partitions(&self, id: TopicId, partition_count: i32) -> Result<Option<Growth>, MetastoreError>;
+
+    /// Replaces a topic's settings if they still are those `expected`; false when they are not, or the topic is gone. Whoever
+    /// derives new settings from old ones reads them again then, so that of two changes at once none is lost.
+    async fn replace_settings(
+        &self,
+        id: TopicId,
+        expected: &TopicSettings,
+        settings: &TopicSettings,
+    ) -> Result<bool, MetastoreError>;
+
     /// Deletes a topic and its partition rows; false when it was not there. Batches of it that are not yet committed
     /// end as "topic deleted"; its group offsets are no longer shown.
     async fn delete_topic(&self, id: TopicId) -> Result<bool, MetastoreError>;
+}
+
+impl Growth {
+    /// What a topic that had `before` partitions becomes when it is to have `wanted`.
+    pub(crate) fn to(wanted: i32, before: i32) -> Self {
+        if before < wanted {
+            Self::Grown
+        } else {
+            Self::NotMore(before)
+        }
+    }
 }
 
 /// What stands in the way of a topic `name`, if `found` is the live topic whose [`metric_name`] is the same.

@@ -20,6 +20,7 @@ mod log_index;
 mod orphans;
 mod partitions;
 mod producer_ids;
+mod producer_states;
 mod streams;
 mod sweeps;
 pub mod tables;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use types::{PartitionIndex, TopicNumber};
+use types::{Offset, PartitionIndex, TopicNumber};
 
 use super::Connection;
-use crate::{LogEnds, MetastoreError, Partitions};
+use crate::{LogEnds, LogStartMove, MetastoreError, NewLogStart, Partitions};
 
 #[async_trait]
 impl Partitions for Connection {
@@ -19,5 +19,50 @@ impl Partitions for Connection {
             found.map(|(key, ends)| (*key, *ends)).collect()
         });
         find.await
+    }
+
+    async fn move_log_starts(
+        &self,
+        to: &BTreeMap<(TopicNumber, PartitionIndex), NewLogStart>,
+    ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), LogStartMove>, MetastoreError> {
+        let move_all = self.call("move_log_starts", |tables, _| {
+            let moves = to.iter().filter_map(|(key, to)| {
+                let ends = tables.partitions.get_mut(key)?;
+                Some((*key, ends.start_at(*to)))
+            });
+            moves.collect()
+        });
+        move_all.await
+    }
+
+    async fn log_bytes(
+        &self,
+        partitions: &[(TopicNumber, PartitionIndex)],
+    ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), u64>, MetastoreError> {
+        let count = self.call("log_bytes", |tables, _| {
+            let there = partitions.iter().filter(|key| tables.partitions.contains_key(key));
+            let bytes = |(topic, partition)| {
+                tables
+                    .rows(topic, partition, Offset(0))
+                    .map(|(_, row)| row.range.len())
+                    .sum()
+            };
+            there.map(|key| (*key, bytes(*key))).collect()
+        });
+        count.await
+    }
+}
+
+impl LogEnds {
+    fn start_at(&mut self, to: NewLogStart) -> LogStartMove {
+        let to = match to {
+            NewLogStart::At(offset) => offset,
+            NewLogStart::End => self.end,
+        };
+        if !(Offset(0)..=self.end).contains(&to) {
+            return LogStartMove::OutOfRange;
+        }
+        self.log_start = self.log_start.max(to);
+        LogStartMove::StartsAt(self.log_start)
     }
 }

@@ -9,7 +9,14 @@ use uuid::Builder;
 use super::Connection;
 use super::tables::{Tables, Topic};
 use crate::topics::{in_the_way, metric_name};
-use crate::{LogEnds, MetastoreError, NewTopic, TopicCreation, TopicInfo, Topics};
+use crate::{Growth, LogEnds, MetastoreError, NewTopic, TopicCreation, TopicInfo, TopicSettings, Topics};
+
+/// A new partition.
+const EMPTY: LogEnds = LogEnds {
+    log_start: Offset(0),
+    end: Offset(0),
+    max_timestamp: TimestampMs(-1),
+};
 
 #[async_trait]
 impl Topics for Connection {
@@ -43,6 +50,24 @@ impl Topics for Connection {
         let cluster = self.database.cluster;
         self.call("create_topics", |tables, _| tables.create_topics(topics, cluster))
             .await
+    }
+
+    async fn add_partitions(&self, id: TopicId, partition_count: i32) -> Result<Option<Growth>, MetastoreError> {
+        self.call("add_partitions", |tables, _| tables.add_partitions(id, partition_count))
+            .await
+    }
+
+    async fn replace_settings(
+        &self,
+        id: TopicId,
+        expected: &TopicSettings,
+        settings: &TopicSettings,
+    ) -> Result<bool, MetastoreError> {
+        let replace = self.call("replace_settings", |tables, _| {
+            let topic = tables.live_topic_mut(id).filter(|topic| topic.settings == *expected);
+            topic.map(|topic| topic.settings = settings.clone()).is_some()
+        });
+        replace.await
     }
 
     async fn delete_topic(&self, id: TopicId) -> Result<bool, MetastoreError> {
@@ -87,6 +112,21 @@ impl Tables {
         results.into_values().collect()
     }
 
+    fn live_topic_mut(&mut self, id: TopicId) -> Option<&mut TopicInfo> {
+        let live = self.topics.values_mut().filter(|topic| !topic.deleted);
+        live.map(|topic| &mut topic.info).find(|topic| topic.id == id)
+    }
+
+    fn add_partitions(&mut self, id: TopicId, partition_count: i32) -> Option<Growth> {
+        let topic = self.live_topic_mut(id)?;
+        let (number, before) = (topic.number, topic.partition_count);
+        topic.partition_count = before.max(partition_count);
+        for index in before..partition_count {
+            self.partitions.insert((number, PartitionIndex(index)), EMPTY);
+        }
+        Some(Growth::to(partition_count, before))
+    }
+
     fn create_topic(&mut self, topic: &NewTopic, cluster: ClusterId) -> TopicInfo {
         let number = TopicNumber(self.topics.last_key_value().map_or(0, |(last, _)| last.0) + 1);
         let info = TopicInfo {
@@ -101,13 +141,8 @@ impl Tables {
             deleted: false,
         };
         self.topics.insert(number, row);
-        let empty = LogEnds {
-            log_start: Offset(0),
-            end: Offset(0),
-            max_timestamp: TimestampMs(-1),
-        };
         for index in 0..topic.partition_count {
-            self.partitions.insert((number, PartitionIndex(index)), empty);
+            self.partitions.insert((number, PartitionIndex(index)), EMPTY);
         }
         info
     }

@@ -221,7 +221,7 @@ impl Read {
     }
 }
 
-fn producer_state(row: &PgRow, epoch: ProducerEpoch) -> Result<ProducerState, MetastoreError> {
+pub(super) fn producer_state(row: &PgRow, epoch: ProducerEpoch) -> Result<ProducerState, MetastoreError> {
     let sequences: Vec<i32> = row.try_get("base_sequences")?;
     let counts: Vec<i32> = row.try_get("record_counts")?;
     let offsets: Vec<i64> = row.try_get("base_offsets")?;
@@ -258,6 +258,7 @@ async fn write(connection: &mut PgConnection, state: &LockedState, decision: &De
         .iter()
         .map(|key| (key.1, state.partitions[key]))
         .collect();
+    let new_bytes = new_bytes(rows);
     let producers = ProducerColumns::of(state, decision);
     let streams: Vec<_> = decision.streams.iter().map(|id| (id.0, state.streams[id])).collect();
     sqlx::query(include_str!("queries/commit/write.sql"))
@@ -304,9 +305,24 @@ async fn write(connection: &mut PgConnection, state: &LockedState, decision: &De
         .bind(streams.iter().map(|(id, _)| *id).collect::<Vec<_>>())
         .bind(streams.iter().map(|(_, s)| to_sql(s.next_seq)).collect::<Vec<_>>())
         .bind(streams.iter().map(|(_, s)| s.end_seq.map(to_sql)).collect::<Vec<_>>())
+        .bind(
+            partitions
+                .iter()
+                .map(|(index, p)| new_bytes.get(&(p.topic, *index)).copied().unwrap_or_default())
+                .collect::<Vec<_>>(),
+        )
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// How many bytes each partition's new rows name.
+fn new_bytes(rows: &[IndexRow]) -> BTreeMap<(TopicNumber, PartitionIndex), i64> {
+    let mut bytes = BTreeMap::new();
+    for row in rows {
+        *bytes.entry((row.topic, row.partition)).or_default() += row.range.len().cast_signed();
+    }
+    bytes
 }
 
 /// Changed producer states as columns; the arrays of five lie end to end.

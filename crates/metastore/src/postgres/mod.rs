@@ -15,6 +15,7 @@ mod partitions;
 mod pending_slots;
 mod pool;
 mod producer_ids;
+mod producer_states;
 mod streams;
 mod sweeps;
 mod topics;

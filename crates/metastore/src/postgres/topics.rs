@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Postgres;
 use crate::topics::{in_the_way, metric_name};
-use crate::{MetastoreError, NewTopic, TopicCreation, TopicInfo, TopicSettings, Topics};
+use crate::{Growth, MetastoreError, NewTopic, TopicCreation, TopicInfo, TopicSettings, Topics};
 
 const ALL: &str = "SELECT topic_number, topic_id, name, partition_count, settings::text FROM topics
     WHERE deleted_at_ms IS NULL";
@@ -78,6 +78,33 @@ impl Topics for Postgres {
             .into_iter()
             .collect::<Option<_>>()
             .ok_or_else(|| MetastoreError::Unavailable("topics of the same names come and go too fast".to_owned()))
+    }
+
+    async fn add_partitions(&self, id: TopicId, partition_count: i32) -> Result<Option<Growth>, MetastoreError> {
+        let before: Option<i32> = sqlx::query_scalar(include_str!("queries/topics/add_partitions.sql"))
+            .bind(id.0)
+            .bind(partition_count)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(before.map(|before| Growth::to(partition_count, before)))
+    }
+
+    async fn replace_settings(
+        &self,
+        id: TopicId,
+        expected: &TopicSettings,
+        settings: &TopicSettings,
+    ) -> Result<bool, MetastoreError> {
+        let replaced = sqlx::query(
+            "UPDATE topics SET settings = $3::jsonb
+             WHERE topic_id = $1 AND deleted_at_ms IS NULL AND settings = $2::jsonb",
+        )
+        .bind(id.0)
+        .bind(to_json(expected))
+        .bind(to_json(settings))
+        .execute(&self.pool)
+        .await?;
+        Ok(replaced.rows_affected() == 1)
     }
 
     async fn delete_topic(&self, id: TopicId) -> Result<bool, MetastoreError> {

@@ -13,6 +13,7 @@ mod hints;
 mod leases;
 mod log_index;
 mod orphans;
+mod partitions;
 mod producer_ids;
 mod producers;
 mod sweeps;
@@ -96,6 +97,11 @@ claims! {
         what_is_pending_past_an_end_becomes_an_orphan,
         an_ended_stream_is_searched_once_and_not_before_the_grace,
     }
+    partitions {
+        a_log_starts_later_and_never_earlier_again,
+        only_an_offset_of_the_log_can_be_its_start,
+        bytes_are_those_of_the_index_rows_whatever_became_of_the_batches,
+    }
     producer_ids {
         producer_ids_are_never_handed_out_twice,
     }
@@ -104,6 +110,7 @@ claims! {
         gaps_and_old_epochs_are_refused_and_leave_the_log_alone,
         the_last_five_batches_of_a_producer_are_remembered,
         a_producer_is_forgotten_when_it_was_silent_for_longer_than_the_expiry,
+        producers_are_shown_with_their_last_sequence_until_they_expire,
     }
     sweeps {
         a_stream_stands_still_once_a_pass_a_grace_ago_saw_its_gate_where_it_is,
@@ -118,5 +125,8 @@ claims! {
         a_deleted_topic_is_gone_and_its_name_free_for_another_one,
         what_is_in_the_way_is_told_without_creating_anything,
         of_names_that_collide_in_one_call_the_first_in_order_is_created,
+        a_topic_grows_and_never_shrinks,
+        of_many_that_let_a_topic_grow_at_once_all_leave_it_whole,
+        settings_are_replaced_only_by_who_knows_them,
     }
 }

@@ -5,7 +5,7 @@ use commit::BatchOutcome::{
     Appended, Duplicate, DuplicateForgotten, InvalidProducerEpoch, OutOfOrderSequence, UnknownProducerId,
 };
 use commit::invoke::SlotResult;
-use types::Offset;
+use types::{Offset, PartitionIndex, ProducerId, Sequence};
 
 use crate::cluster::{TestBatch, batch, records_of, slot};
 use crate::world::World;
@@ -108,4 +108,29 @@ pub(crate) async fn a_producer_is_forgotten_when_it_was_silent_for_longer_than_t
     world.pass_ms(11_000).await;
     assert_eq!(outcome(9).await, SlotResult::Committed(vec![UnknownProducerId]));
     assert_eq!(outcome(4).await, SlotResult::Committed(vec![Appended(Offset(4))]));
+}
+
+pub(crate) async fn producers_are_shown_with_their_last_sequence_until_they_expire(cluster: World) {
+    let topic = cluster.topic("t", 2).await;
+    let stream = cluster.stream().await;
+    let batches = [
+        batch(&topic, 0, 3).of(7, 2, 0),
+        batch(&topic, 0, 2).of(7, 2, 3),
+        batch(&topic, 0, 1).of(8, 0, 0),
+        batch(&topic, 0, 1),
+    ];
+    cluster.outcomes(slot(stream, 0), &batches).await;
+    let keys = [0, 1].map(|index| (topic.number, PartitionIndex(index)));
+    let active = async || {
+        let producers = cluster.metastore.active_producers(&keys, 60_000).await.unwrap();
+        let of_partition = |key| producers.get(key).cloned().unwrap_or_default();
+        assert!(of_partition(&keys[1]).is_empty());
+        of_partition(&keys[0])
+    };
+    let producers = active().await;
+    let last = |id| producers[&ProducerId(id)].last_sequence();
+    assert_eq!((producers.len(), last(7), last(8)), (2, Sequence(4), Sequence(0)));
+    assert_eq!(producers[&ProducerId(7)].epoch.0, 2);
+    cluster.pass_ms(70_000).await;
+    assert!(active().await.is_empty());
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::world::{World, name, topic};
-use metastore::{NewTopic, TopicCreation, TopicSettings};
-use types::TopicId;
+use metastore::{Growth, NewTopic, TopicCreation, TopicSettings};
+use types::{PartitionIndex, TopicId};
 
 fn new(topic: &str, partition_count: i32) -> NewTopic {
     let settings = TopicSettings(BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]));
@@ -104,4 +104,46 @@ pub(crate) async fn of_names_that_collide_in_one_call_the_first_in_order_is_crea
     assert!(matches!(&results[2], TopicCreation::AlreadyExists(topic) if topic.name == name("a.b")));
     let found = metastore.topics_by_name(&[name("a.b"), name("a.b")]).await.unwrap();
     assert_eq!(found.len(), 1);
+}
+
+pub(crate) async fn a_topic_grows_and_never_shrinks(world: World) {
+    let metastore = world.metastore.clone();
+    let before = topic(&metastore, "t", 2).await;
+    let grow = async |count| metastore.add_partitions(before.id, count).await.unwrap();
+    assert_eq!(grow(4).await, Some(Growth::Grown));
+    assert_eq!(grow(4).await, Some(Growth::NotMore(4)));
+    assert_eq!(grow(1).await, Some(Growth::NotMore(4)));
+    assert_eq!(metastore.topics().await.unwrap()[0].partition_count, 4);
+    let keys: Vec<_> = (0..5).map(|index| (before.number, PartitionIndex(index))).collect();
+    assert_eq!(metastore.log_ends(&keys).await.unwrap().len(), 4);
+    assert!(metastore.delete_topic(before.id).await.unwrap());
+    assert_eq!(grow(9).await, None);
+    assert!(metastore.log_ends(&keys).await.unwrap().is_empty());
+}
+
+pub(crate) async fn of_many_that_let_a_topic_grow_at_once_all_leave_it_whole(world: World) {
+    let metastore = world.metastore.clone();
+    let before = topic(&metastore, "t", 1).await;
+    let growing = (2..=9).map(|count| metastore.add_partitions(before.id, count));
+    let grown = futures::future::join_all(growing).await;
+    assert!(grown.into_iter().all(|grown| grown.unwrap().is_some()));
+    let keys: Vec<_> = (0..20).map(|index| (before.number, PartitionIndex(index))).collect();
+    assert_eq!(metastore.topics().await.unwrap()[0].partition_count, 9);
+    assert_eq!(metastore.log_ends(&keys).await.unwrap().len(), 9);
+}
+
+pub(crate) async fn settings_are_replaced_only_by_who_knows_them(world: World) {
+    let metastore = world.metastore.clone();
+    let created = topic(&metastore, "t", 1).await;
+    let settings = |value: &str| TopicSettings(BTreeMap::from([("retention.ms".to_owned(), value.to_owned())]));
+    let replace = async |expected: TopicSettings, new: TopicSettings| {
+        metastore.replace_settings(created.id, &expected, &new).await.unwrap()
+    };
+    assert!(replace(TopicSettings::default(), settings("1")).await);
+    assert!(!replace(TopicSettings::default(), settings("2")).await);
+    assert_eq!(metastore.topics().await.unwrap()[0].settings, settings("1"));
+    assert!(replace(settings("1"), TopicSettings::default()).await);
+    assert_eq!(metastore.topics().await.unwrap()[0].settings, TopicSettings::default());
+    assert!(metastore.delete_topic(created.id).await.unwrap());
+    assert!(!replace(TopicSettings::default(), settings("3")).await);
 }

@@ -15,9 +15,10 @@ WITH new_objects AS (
                max_timestamp_ms)
     JOIN new_objects o USING (stream_id, seq)
 ), moved_partitions AS (
-    UPDATE partitions p SET next_offset = m.next_offset, max_timestamp_ms = m.max_timestamp_ms
-    FROM unnest($16::int4[], $17::int4[], $18::int8[], $19::int8[])
-         AS m (topic_number, partition_index, next_offset, max_timestamp_ms)
+    UPDATE partitions p SET next_offset = m.next_offset, max_timestamp_ms = m.max_timestamp_ms,
+                            log_bytes = p.log_bytes + m.new_bytes
+    FROM unnest($16::int4[], $17::int4[], $18::int8[], $19::int8[], $31::int8[])
+         AS m (topic_number, partition_index, next_offset, max_timestamp_ms, new_bytes)
     WHERE p.topic_number = m.topic_number AND p.partition_index = m.partition_index
 ), producers AS (
     -- five array elements per producer, sliced out of one flat array: Postgres has no arrays of uneven arrays
