@@ -69,6 +69,11 @@ impl<'a> Cursor<'a> {
         self.take(count).map(|_| ())
     }
 
+    pub(super) fn byte(&mut self) -> Result<u8, WireError> {
+        let [byte] = self.array()?;
+        Ok(byte)
+    }
+
     pub(super) fn i16(&mut self) -> Result<i16, WireError> {
         Ok(i16::from_be_bytes(self.array()?))
     }
@@ -81,7 +86,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn varint(&mut self) -> Result<u32, WireError> {
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
-            let [byte] = self.array()?;
+            let byte = self.byte()?;
             if shift == 28 && byte > 0x0f {
                 return Err(WireError::OverlongVarint);
             }

@@ -64,6 +64,10 @@ impl Walker<'_> {
             Kind::Blob => self.long_length().and_then(|bytes| self.cursor.skip(bytes)),
             Kind::Array(element) => self.array(element),
             Kind::Struct(shape) => self.shape(shape),
+            Kind::MaybeStruct(shape) => match self.cursor.byte()? {
+                1 => self.shape(shape),
+                _ => Ok(()),
+            },
         }
     }
 

@@ -53,4 +53,6 @@ pub enum Kind {
     Array(&'static Kind),
     /// A struct.
     Struct(&'static Shape),
+    /// A struct after a byte that is 1, or nothing after any other byte.
+    MaybeStruct(&'static Shape),
 }

@@ -81,6 +81,13 @@ impl Writer<'_> {
                 (0..count).for_each(|_| self.value(element));
             }
             Kind::Struct(shape) => self.shape(shape),
+            Kind::MaybeStruct(shape) => {
+                let is_there = self.rng.random();
+                self.out.push(if is_there { 1 } else { 0xff });
+                if is_there {
+                    self.shape(shape);
+                }
+            }
         }
     }
 

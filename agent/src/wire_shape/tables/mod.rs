@@ -1,9 +1,11 @@
 //! The requests we serve, as `kafka-protocol` 0.18 decodes them (`src/messages/*_request.rs`), themselves generated from Kafka's
 //! message descriptions (`clients/src/main/resources/common/message`). A property test holds the two together.
 
+mod admin;
 mod consumer_group;
 mod groups;
 
+pub use admin::*;
 pub use consumer_group::*;
 pub use groups::*;
 
