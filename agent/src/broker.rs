@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::cluster::placement::Placement;
 use crate::cluster::view::ClusterView;
 use crate::config::AckMode;
-use crate::configs::TopicDefaults;
+use crate::configs::{BrokerConfigs, TopicDefaults};
 use crate::fetch::serve::Fetcher;
 use crate::group::coordinator::Coordinator;
 use crate::group::relay::Relay;
@@ -32,6 +32,10 @@ pub struct Broker {
     pub writer: WriterHandle,
     /// The way of batches back.
     pub fetcher: Fetcher,
+    /// The agent's settings, as clients are shown them.
+    pub configs: BrokerConfigs,
+    /// The one place that holds every log, as clients are shown it.
+    pub log_dir: String,
     /// When batches are acknowledged.
     pub ack_mode: AckMode,
     /// Largest batch taken where the topic says nothing.

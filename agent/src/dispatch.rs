@@ -245,11 +245,74 @@ pub const APIS: &[Api] = &[
         ordinary!(delete_topics, DeleteTopicsRequest)
     ),
     api!(
+        DeleteRecords,
+        0..=2,
+        0,
+        DELETE_RECORDS,
+        ordinary!(delete_records, DeleteRecordsRequest)
+    ),
+    api!(
         InitProducerId,
         0..=5,
         0,
         INIT_PRODUCER_ID,
         ordinary!(init_producer_id, InitProducerIdRequest)
+    ),
+    api!(
+        OffsetForLeaderEpoch,
+        2..=4,
+        2,
+        OFFSET_FOR_LEADER_EPOCH,
+        ordinary!(offset_for_leader_epoch, OffsetForLeaderEpochRequest)
+    ),
+    api!(
+        DescribeAcls,
+        1..=3,
+        1,
+        DESCRIBE_ACLS,
+        ordinary!(describe_acls, DescribeAclsRequest)
+    ),
+    api!(
+        CreateAcls,
+        1..=3,
+        1,
+        CREATE_ACLS,
+        ordinary!(create_acls, CreateAclsRequest)
+    ),
+    api!(
+        DeleteAcls,
+        1..=3,
+        1,
+        DELETE_ACLS,
+        ordinary!(delete_acls, DeleteAclsRequest)
+    ),
+    api!(
+        DescribeConfigs,
+        1..=4,
+        1,
+        DESCRIBE_CONFIGS,
+        ordinary!(describe_configs, DescribeConfigsRequest)
+    ),
+    api!(
+        AlterConfigs,
+        0..=2,
+        0,
+        ALTER_CONFIGS,
+        ordinary!(alter_configs, AlterConfigsRequest)
+    ),
+    api!(
+        DescribeLogDirs,
+        1..=4,
+        1,
+        DESCRIBE_LOG_DIRS,
+        ordinary!(describe_log_dirs, DescribeLogDirsRequest)
+    ),
+    api!(
+        CreatePartitions,
+        0..=3,
+        0,
+        CREATE_PARTITIONS,
+        ordinary!(create_partitions, CreatePartitionsRequest)
     ),
     api!(
         DeleteGroups,
@@ -259,11 +322,81 @@ pub const APIS: &[Api] = &[
         several_groups!(delete_groups, DeleteGroupsRequest)
     ),
     api!(
+        ElectLeaders,
+        0..=2,
+        0,
+        ELECT_LEADERS,
+        ordinary!(elect_leaders, ElectLeadersRequest)
+    ),
+    api!(
+        IncrementalAlterConfigs,
+        0..=1,
+        0,
+        INCREMENTAL_ALTER_CONFIGS,
+        ordinary!(incremental_alter_configs, IncrementalAlterConfigsRequest)
+    ),
+    api!(
+        AlterPartitionReassignments,
+        0..=1,
+        0,
+        ALTER_PARTITION_REASSIGNMENTS,
+        ordinary!(alter_partition_reassignments, AlterPartitionReassignmentsRequest)
+    ),
+    api!(
+        ListPartitionReassignments,
+        0..=0,
+        0,
+        LIST_PARTITION_REASSIGNMENTS,
+        ordinary!(list_partition_reassignments, ListPartitionReassignmentsRequest)
+    ),
+    api!(
         OffsetDelete,
         0..=0,
         0,
         OFFSET_DELETE,
         grouped!(OffsetDelete, offset_delete, OffsetDeleteRequest)
+    ),
+    api!(
+        DescribeClientQuotas,
+        0..=1,
+        0,
+        DESCRIBE_CLIENT_QUOTAS,
+        ordinary!(describe_client_quotas, DescribeClientQuotasRequest)
+    ),
+    api!(
+        DescribeUserScramCredentials,
+        0..=0,
+        0,
+        DESCRIBE_USER_SCRAM_CREDENTIALS,
+        ordinary!(describe_user_scram_credentials, DescribeUserScramCredentialsRequest)
+    ),
+    api!(
+        DescribeCluster,
+        0..=2,
+        0,
+        DESCRIBE_CLUSTER,
+        ordinary!(describe_cluster, DescribeClusterRequest)
+    ),
+    api!(
+        DescribeProducers,
+        0..=0,
+        0,
+        DESCRIBE_PRODUCERS,
+        ordinary!(describe_producers, DescribeProducersRequest)
+    ),
+    api!(
+        DescribeTransactions,
+        0..=0,
+        0,
+        DESCRIBE_TRANSACTIONS,
+        ordinary!(describe_transactions, DescribeTransactionsRequest)
+    ),
+    api!(
+        ListTransactions,
+        0..=2,
+        0,
+        LIST_TRANSACTIONS,
+        ordinary!(list_transactions, ListTransactionsRequest)
     ),
     api!(
         ConsumerGroupHeartbeat,
@@ -282,6 +415,20 @@ pub const APIS: &[Api] = &[
         0,
         CONSUMER_GROUP_DESCRIBE,
         several_groups!(consumer_group_describe, ConsumerGroupDescribeRequest)
+    ),
+    api!(
+        ListConfigResources,
+        0..=1,
+        0,
+        LIST_CONFIG_RESOURCES,
+        ordinary!(list_config_resources, ListConfigResourcesRequest)
+    ),
+    api!(
+        DescribeTopicPartitions,
+        0..=0,
+        0,
+        DESCRIBE_TOPIC_PARTITIONS,
+        ordinary!(describe_topic_partitions, DescribeTopicPartitionsRequest)
     ),
 ];
 

@@ -8,6 +8,7 @@ use metastore::MetastoreError;
 use record_batch::BatchError;
 use types::{Offset, TopicNameError};
 
+use crate::configs::ConfigError;
 use crate::fetch::search::SearchError;
 use crate::fetch::sessions::SessionError;
 use crate::group::ask::GroupError;
@@ -78,6 +79,16 @@ pub fn of_topic_name(error: &TopicNameError) -> ResponseError {
         TopicNameError::Empty | TopicNameError::Dots | TopicNameError::TooLong | TopicNameError::IllegalCharacter => {
             ResponseError::InvalidTopicException
         }
+    }
+}
+
+/// Why a topic's settings are not taken.
+pub fn of_config(error: &ConfigError) -> ResponseError {
+    match error {
+        ConfigError::UnknownName(_)
+        | ConfigError::NoValue(_)
+        | ConfigError::InvalidValue { .. }
+        | ConfigError::NoList { .. } => ResponseError::InvalidConfig,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::broker::Broker;
 use crate::cluster::lease::{Lease, LeaseTimes};
 use crate::cluster::view::ClusterView;
 use crate::config::{Config, NodeIdSetting};
-use crate::configs::TopicDefaults;
+use crate::configs::{BrokerConfigs, TopicDefaults, broker};
 use crate::fetch::cursors::Cursors;
 use crate::fetch::planner::Planner;
 use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
@@ -207,6 +207,8 @@ async fn start_parts(
     let writer = start_writer(config, deps, &cluster, signal, announce, writing).await;
     Ok(Arc::new(Broker {
         metastore: metastore(),
+        configs: BrokerConfigs::of(config, cluster.node_id()),
+        log_dir: broker::log_dir(config),
         cluster,
         topic_defaults: TopicDefaults {
             auto_create: config.broker.auto_create_topics,

@@ -101,6 +101,12 @@ impl Placement {
             .map(|broker| broker.id)
     }
 
+    /// The broker as which an agent is shown.
+    pub fn broker_of(&self, agent: NodeId) -> Option<NodeId> {
+        let shown = self.brokers.iter().find(|broker| broker.agents.contains(&agent));
+        shown.map(|broker| broker.id)
+    }
+
     /// The broker that stands for the agent that coordinates a consumer group: the same for clients of every zone.
     pub fn coordinator(&self, group: &str) -> &AdvertisedBroker {
         let agent = coordinating_agent(&self.agents, group);

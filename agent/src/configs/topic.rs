@@ -1,18 +1,11 @@
 //! Topic settings as one table: Kafka's names, what a value may be, and what holds where nobody set one.
 //!
-//! Kafka's well-known names are accepted and kept, so that tools which set them work; the README says which of them
-//! change anything here. Defaults tell what yaks does: nothing is ever deleted, so retention is unlimited.
+//! Kafka's well-known names are accepted and kept, so that tools which set them work; the documentation of each says
+//! whether it changes anything here. Defaults tell what yaks does: nothing is ever deleted, so retention is unlimited.
 
 use metastore::TopicSettings;
 
-/// What a topic is like that nobody described.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TopicDefaults {
-    /// Whether asking for a topic creates it.
-    pub auto_create: bool,
-    /// How many partitions it has.
-    pub partition_count: i32,
-}
+use super::{BrokerConfigs, ConfigError, Kind, Setting, Source, Synonym};
 
 /// One topic setting.
 #[derive(Clone, Copy, Debug)]
@@ -21,101 +14,248 @@ pub struct TopicConfig {
     pub name: &'static str,
     /// What holds where nobody set it.
     pub default: &'static str,
+    /// What a value may be.
+    pub kind: Kind,
+    /// The broker setting that holds where the topic has none (Kafka: `ServerTopicConfigSynonyms`).
+    pub broker_name: Option<&'static str>,
+    /// What it does.
+    pub documentation: &'static str,
+}
+
+pub(super) const LONG_MAX: &str = "9223372036854775807";
+
+const KEPT: &str = "Kept and shown; yaks has no use for it.";
+const LATER: &str = "Kept and shown; nothing is deleted or compacted yet.";
+const CODEC: &str = "Kept and shown; batches stay compressed as their producer sent them.";
+const NO_FILES: &str = "Kept and shown; there are no segment files here.";
+const NOT_TIERED: &str = "Kept and shown; everything is in S3 from the start, nothing is tiered.";
+
+const fn row(
+    name: &'static str,
+    default: &'static str,
     kind: Kind,
+    broker_name: &'static str,
+    documentation: &'static str,
+) -> TopicConfig {
+    TopicConfig {
+        name,
+        default,
+        kind,
+        broker_name: Some(broker_name),
+        documentation,
+    }
 }
 
-/// What a value may be.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Bool,
-    /// At least this.
-    Int(i32),
-    /// At least this.
-    Long(i64),
-    /// From 0 to 1.
-    Ratio,
-    OneOf(&'static [&'static str]),
-    /// Any of these, separated by commas.
-    SomeOf(&'static [&'static str]),
-    Text,
-}
-
-const LONG_MAX: &str = "9223372036854775807";
-
-const fn row(name: &'static str, default: &'static str, kind: Kind) -> TopicConfig {
-    TopicConfig { name, default, kind }
+/// A setting that brokers have no default for.
+const fn alone(name: &'static str, default: &'static str, kind: Kind, documentation: &'static str) -> TopicConfig {
+    TopicConfig {
+        name,
+        default,
+        kind,
+        broker_name: None,
+        documentation,
+    }
 }
 
 /// Every setting a topic may have (Kafka: `TopicConfig.java`, `LogConfig.java`), by name.
 pub const TOPIC_CONFIGS: &[TopicConfig] = &[
-    row("cleanup.policy", "delete", Kind::SomeOf(&["delete", "compact"])),
-    row("compression.gzip.level", "-1", Kind::Int(-1)),
-    row("compression.lz4.level", "9", Kind::Int(1)),
+    row(
+        "cleanup.policy",
+        "delete",
+        Kind::SomeOf(&["delete", "compact"]),
+        "log.cleanup.policy",
+        LATER,
+    ),
+    row(
+        "compression.gzip.level",
+        "-1",
+        Kind::Int(-1),
+        "compression.gzip.level",
+        CODEC,
+    ),
+    row(
+        "compression.lz4.level",
+        "9",
+        Kind::Int(1),
+        "compression.lz4.level",
+        CODEC,
+    ),
     // Batches are stored as the producer sent them; no other value could be kept.
-    row("compression.type", "producer", Kind::OneOf(&["producer"])),
-    row("compression.zstd.level", "3", Kind::Int(i32::MIN)),
-    row("delete.retention.ms", "86400000", Kind::Long(0)),
-    row("file.delete.delay.ms", "60000", Kind::Long(0)),
-    row("flush.messages", LONG_MAX, Kind::Long(1)),
-    row("flush.ms", LONG_MAX, Kind::Long(0)),
-    row("follower.replication.throttled.replicas", "", Kind::Text),
-    row("index.interval.bytes", "4096", Kind::Int(0)),
-    row("leader.replication.throttled.replicas", "", Kind::Text),
-    row("local.retention.bytes", "-2", Kind::Long(-2)),
-    row("local.retention.ms", "-2", Kind::Long(-2)),
-    row("max.compaction.lag.ms", LONG_MAX, Kind::Long(1)),
-    row("max.message.bytes", "1048588", Kind::Int(0)),
-    row("message.downconversion.enable", "true", Kind::Bool),
-    row("message.format.version", "3.0-IV1", Kind::Text),
-    row("message.timestamp.after.max.ms", "3600000", Kind::Long(0)),
-    row("message.timestamp.before.max.ms", LONG_MAX, Kind::Long(0)),
-    row("message.timestamp.difference.max.ms", LONG_MAX, Kind::Long(0)),
+    row(
+        "compression.type",
+        "producer",
+        Kind::OneOf(&["producer"]),
+        "compression.type",
+        "Batches stay compressed as their producer sent them; there is no other way here.",
+    ),
+    row(
+        "compression.zstd.level",
+        "3",
+        Kind::Int(i32::MIN),
+        "compression.zstd.level",
+        CODEC,
+    ),
+    row(
+        "delete.retention.ms",
+        "86400000",
+        Kind::Long(0),
+        "log.cleaner.delete.retention.ms",
+        LATER,
+    ),
+    row(
+        "file.delete.delay.ms",
+        "60000",
+        Kind::Long(0),
+        "log.segment.delete.delay.ms",
+        NO_FILES,
+    ),
+    row(
+        "flush.messages",
+        LONG_MAX,
+        Kind::Long(1),
+        "log.flush.interval.messages",
+        NO_FILES,
+    ),
+    row("flush.ms", LONG_MAX, Kind::Long(0), "log.flush.interval.ms", NO_FILES),
+    alone("follower.replication.throttled.replicas", "", Kind::List, KEPT),
+    row(
+        "index.interval.bytes",
+        "4096",
+        Kind::Int(0),
+        "log.index.interval.bytes",
+        NO_FILES,
+    ),
+    alone("leader.replication.throttled.replicas", "", Kind::List, KEPT),
+    row(
+        "local.retention.bytes",
+        "-2",
+        Kind::Long(-2),
+        "log.local.retention.bytes",
+        NOT_TIERED,
+    ),
+    row(
+        "local.retention.ms",
+        "-2",
+        Kind::Long(-2),
+        "log.local.retention.ms",
+        NOT_TIERED,
+    ),
+    row(
+        "max.compaction.lag.ms",
+        LONG_MAX,
+        Kind::Long(1),
+        "log.cleaner.max.compaction.lag.ms",
+        LATER,
+    ),
+    row(
+        "max.message.bytes",
+        "1048588",
+        Kind::Int(0),
+        "message.max.bytes",
+        "Largest record batch the topic takes, in bytes, compressed as it is sent.",
+    ),
+    row(
+        "message.downconversion.enable",
+        "true",
+        Kind::Bool,
+        "log.message.downconversion.enable",
+        KEPT,
+    ),
+    row(
+        "message.format.version",
+        "3.0-IV1",
+        Kind::Text,
+        "log.message.format.version",
+        "Kept and shown; every batch has message format 2.",
+    ),
+    row(
+        "message.timestamp.after.max.ms",
+        "3600000",
+        Kind::Long(0),
+        "log.message.timestamp.after.max.ms",
+        "How far ahead of the broker's clock a timestamp may be, in ms, under CreateTime; a batch beyond is refused.",
+    ),
+    row(
+        "message.timestamp.before.max.ms",
+        LONG_MAX,
+        Kind::Long(0),
+        "log.message.timestamp.before.max.ms",
+        "How far behind the broker's clock a timestamp may be, in ms, under CreateTime; a batch beyond is refused.",
+    ),
+    row(
+        "message.timestamp.difference.max.ms",
+        LONG_MAX,
+        Kind::Long(0),
+        "log.message.timestamp.difference.max.ms",
+        "Kept and shown; message.timestamp.before.max.ms and message.timestamp.after.max.ms took its place.",
+    ),
     row(
         "message.timestamp.type",
         "CreateTime",
         Kind::OneOf(&["CreateTime", "LogAppendTime"]),
+        "log.message.timestamp.type",
+        "Whose time records carry: their producer's, or that of the broker when it took them.",
     ),
-    row("min.cleanable.dirty.ratio", "0.5", Kind::Ratio),
-    row("min.compaction.lag.ms", "0", Kind::Long(0)),
-    row("min.insync.replicas", "1", Kind::Int(1)),
-    row("preallocate", "false", Kind::Bool),
-    row("remote.log.copy.disable", "false", Kind::Bool),
-    row("remote.log.delete.on.disable", "false", Kind::Bool),
-    row("remote.storage.enable", "false", Kind::Bool),
-    row("retention.bytes", "-1", Kind::Long(-1)),
-    row("retention.ms", "-1", Kind::Long(-1)),
-    row("segment.bytes", "1073741824", Kind::Int(14)),
-    row("segment.index.bytes", "10485760", Kind::Int(4)),
-    row("segment.jitter.ms", "0", Kind::Long(0)),
-    row("segment.ms", "604800000", Kind::Long(1)),
-    row("unclean.leader.election.enable", "false", Kind::Bool),
+    row(
+        "min.cleanable.dirty.ratio",
+        "0.5",
+        Kind::Ratio,
+        "log.cleaner.min.cleanable.ratio",
+        LATER,
+    ),
+    row(
+        "min.compaction.lag.ms",
+        "0",
+        Kind::Long(0),
+        "log.cleaner.min.compaction.lag.ms",
+        LATER,
+    ),
+    row(
+        "min.insync.replicas",
+        "1",
+        Kind::Int(1),
+        "min.insync.replicas",
+        "Kept and shown; a batch acknowledged with acks=all is in S3, whatever this says.",
+    ),
+    row("preallocate", "false", Kind::Bool, "log.preallocate", NO_FILES),
+    alone("remote.log.copy.disable", "false", Kind::Bool, NOT_TIERED),
+    alone("remote.log.delete.on.disable", "false", Kind::Bool, NOT_TIERED),
+    alone("remote.storage.enable", "false", Kind::Bool, NOT_TIERED),
+    row("retention.bytes", "-1", Kind::Long(-1), "log.retention.bytes", LATER),
+    row("retention.ms", "-1", Kind::Long(-1), "log.retention.ms", LATER),
+    row(
+        "segment.bytes",
+        "1073741824",
+        Kind::Int(14),
+        "log.segment.bytes",
+        NO_FILES,
+    ),
+    row(
+        "segment.index.bytes",
+        "10485760",
+        Kind::Int(4),
+        "log.index.size.max.bytes",
+        NO_FILES,
+    ),
+    row("segment.jitter.ms", "0", Kind::Long(0), "log.roll.jitter.ms", NO_FILES),
+    row("segment.ms", "604800000", Kind::Long(1), "log.roll.ms", NO_FILES),
+    row(
+        "unclean.leader.election.enable",
+        "false",
+        Kind::Bool,
+        "unclean.leader.election.enable",
+        KEPT,
+    ),
 ];
 
-/// Why a setting is refused; the message is the one clients are shown.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// No setting of that name.
-    #[error("Unknown topic config name: {0}")]
-    UnknownName(String),
-    /// A setting without a value.
-    #[error("Null value not supported for topic configs: {0}")]
-    NoValue(String),
-    /// A value it may not have.
-    #[error("Invalid value {value} for configuration {name}: {reason}")]
-    InvalidValue {
-        /// The setting.
-        name: &'static str,
-        /// The value.
-        value: String,
-        /// What it should have been.
-        reason: String,
-    },
+/// The setting of that name.
+pub fn find(name: &str) -> Option<&'static TopicConfig> {
+    TOPIC_CONFIGS.iter().find(|config| config.name == name)
 }
 
 /// Checks one setting; answers its name.
 pub fn check(name: &str, value: Option<&str>) -> Result<&'static str, ConfigError> {
-    let config = TOPIC_CONFIGS.iter().find(|config| config.name == name);
-    let config = config.ok_or_else(|| ConfigError::UnknownName(name.to_owned()))?;
+    let config = find(name).ok_or_else(|| ConfigError::UnknownName(name.to_owned()))?;
     let value = value.ok_or_else(|| ConfigError::NoValue(name.to_owned()))?;
     config
         .kind
@@ -128,52 +268,33 @@ pub fn check(name: &str, value: Option<&str>) -> Result<&'static str, ConfigErro
     Ok(config.name)
 }
 
-/// Every setting with the value that holds, and whether somebody set it.
-pub fn effective(settings: &TopicSettings) -> impl Iterator<Item = (&'static str, &str, bool)> {
-    TOPIC_CONFIGS.iter().map(|config| match settings.0.get(config.name) {
-        Some(value) => (config.name, value.as_str(), true),
-        None => (config.name, config.default, false),
-    })
-}
-
-impl Kind {
-    fn check(self, value: &str) -> Result<(), String> {
-        match self {
-            Self::Bool => one_of(&["true", "false"], value),
-            Self::Int(min) => at_least(min, value.parse(), "INT"),
-            Self::Long(min) => at_least(min, value.parse(), "LONG"),
-            Self::Ratio => match value.parse::<f64>() {
-                Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(()),
-                Ok(_) => Err("Value must be at least 0 and no more than 1".to_owned()),
-                Err(_) => Err("Not a number of type DOUBLE".to_owned()),
-            },
-            Self::OneOf(allowed) => one_of(allowed, value),
-            Self::SomeOf(allowed) => value.split(',').try_for_each(|part| one_of(allowed, part.trim())),
-            // Postgres's jsonb takes no NUL.
-            Self::Text if value.contains('\0') => Err("Text must not contain a NUL character".to_owned()),
-            Self::Text => Ok(()),
+/// Every setting of a topic with the value that holds: its own, that of this agent, or the default.
+pub fn effective<'a>(settings: &'a TopicSettings, broker: &'a BrokerConfigs) -> impl Iterator<Item = Setting<'a>> {
+    TOPIC_CONFIGS.iter().map(|config| {
+        let own = settings.0.get(config.name).map(|value| Synonym {
+            name: config.name,
+            value: Some(value),
+            source: Source::Topic,
+        });
+        let behind = config.broker_name.map(|name| broker.synonyms(name, config.default));
+        let synonyms: Vec<Synonym<'a>> = own.into_iter().chain(behind.into_iter().flatten()).collect();
+        let holds = synonyms.first();
+        Setting {
+            name: config.name,
+            value: holds.map_or(Some(config.default), |holds| holds.value),
+            source: holds.map_or(Source::Default, |holds| holds.source),
+            read_only: false,
+            kind: config.kind,
+            documentation: config.documentation,
+            synonyms,
         }
-    }
-}
-
-fn at_least<N: PartialOrd + std::fmt::Display, E>(min: N, value: Result<N, E>, kind: &str) -> Result<(), String> {
-    match value {
-        Ok(value) if value >= min => Ok(()),
-        Ok(_) => Err(format!("Value must be at least {min}")),
-        Err(_) => Err(format!("Not a number of type {kind}")),
-    }
-}
-
-fn one_of(allowed: &[&str], value: &str) -> Result<(), String> {
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    Err(format!("String must be one of: {}", allowed.join(", ")))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn every_default_is_a_value_that_would_be_accepted() {
@@ -200,5 +321,38 @@ mod tests {
         assert!(message("cleanup.policy", Some("compact,x")).contains("delete, compact"));
         assert!(message("min.cleanable.dirty.ratio", Some("NaN")).contains("at least 0"));
         assert_eq!(check("cleanup.policy", Some("compact, delete")), Ok("cleanup.policy"));
+    }
+
+    #[test]
+    fn what_the_topic_says_goes_before_the_agent_and_that_before_the_default() {
+        let agent = BrokerConfigs::for_tests(&["--message-max-bytes=5000"]);
+        let shown = |settings: &TopicSettings| {
+            let setting = effective(settings, &agent).find(|setting| setting.name == "max.message.bytes");
+            let setting = setting.unwrap();
+            let synonyms = setting.synonyms.iter().map(|synonym| synonym.value.unwrap().to_owned());
+            (
+                setting.value.unwrap().to_owned(),
+                setting.source,
+                synonyms.collect::<Vec<_>>(),
+            )
+        };
+        let unset = TopicSettings::default();
+        assert_eq!(
+            shown(&unset),
+            (
+                "5000".into(),
+                Source::StaticBroker,
+                vec!["5000".into(), "1048588".into()]
+            )
+        );
+        let set = TopicSettings(BTreeMap::from([("max.message.bytes".to_owned(), "7".to_owned())]));
+        assert_eq!(
+            shown(&set),
+            (
+                "7".into(),
+                Source::Topic,
+                vec!["7".into(), "5000".into(), "1048588".into()]
+            )
+        );
     }
 }

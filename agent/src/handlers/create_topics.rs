@@ -17,11 +17,12 @@ use types::TopicName;
 use types::limits::PARTITIONS_PER_TOPIC_MAX;
 use uuid::Uuid;
 
-use super::wire::{parse_topic_name, text, topic_name};
+use super::wire::{Refusal, parse_topic_name, text, topic_name};
 use crate::broker::Broker;
 use crate::client::Client;
-use crate::configs;
-use crate::error::{Asked, of_metastore, of_topic_name};
+use crate::configs::topic::effective;
+use crate::configs::{BrokerConfigs, ConfigError, Setting, alter};
+use crate::error::{Asked, of_config, of_metastore, of_topic_name};
 
 /// "The broker's default", for partitions and replicas.
 const DEFAULT_COUNT: i32 = -1;
@@ -31,14 +32,6 @@ const REPLICATION_FACTOR_MAX: i16 = 100;
 
 /// What clients are shown as the number of replicas.
 const REPLICATION_FACTOR_SHOWN: i16 = 1;
-
-/// Kafka's `ConfigSource`: set for this topic, or a default.
-const SOURCE_TOPIC: i8 = 1;
-const SOURCE_DEFAULT: i8 = 5;
-
-/// Why a topic is not created: the code and the message for its creator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Refusal(ResponseError, String);
 
 /// Creates topics, or with `validate_only` says what would become of them.
 pub async fn handle(
@@ -65,7 +58,7 @@ pub async fn handle(
         Ok(results) => topics
             .iter()
             .zip(results)
-            .map(|(topic, result)| answer(topic, result))
+            .map(|(topic, result)| answer(topic, result, &broker.configs))
             .collect(),
         Err(error) => unavailable(&topics, &error),
     };
@@ -88,7 +81,7 @@ fn check_all(topics: Vec<CreatableTopic>, partitions_default: i32) -> (Vec<NewTo
             },
             Some(_) => refused.push(failed(
                 topic.name,
-                &refuse(ResponseError::InvalidRequest, "Duplicate topic name."),
+                &Refusal::new(ResponseError::InvalidRequest, "Duplicate topic name."),
             )),
             // A duplicate, answered already.
             None => {}
@@ -116,7 +109,7 @@ fn check(topic: &CreatableTopic, partitions_default: i32) -> Result<NewTopic, Re
 fn check_replication_factor(factor: i16) -> Result<(), Refusal> {
     match factor {
         -1 | 1..=REPLICATION_FACTOR_MAX => Ok(()),
-        i16::MIN..=0 => Err(refuse(
+        i16::MIN..=0 => Err(Refusal::new(
             ResponseError::InvalidReplicationFactor,
             "Replication factor must be larger than 0, or -1 to use the default value.",
         )),
@@ -131,7 +124,7 @@ fn check_partition_count(count: i32, default: i32) -> Result<i32, Refusal> {
     match count {
         DEFAULT_COUNT => Ok(default),
         1..=PARTITIONS_PER_TOPIC_MAX => Ok(count),
-        i32::MIN..=0 => Err(refuse(
+        i32::MIN..=0 => Err(Refusal::new(
             ResponseError::InvalidPartitions,
             "Number of partitions was set to an invalid non-positive value.",
         )),
@@ -145,13 +138,13 @@ fn check_partition_count(count: i32, default: i32) -> Result<i32, Refusal> {
 fn check_assignments(topic: &CreatableTopic) -> Result<i32, Refusal> {
     let assigned = &topic.assignments;
     if topic.replication_factor != -1 {
-        return Err(refuse(
+        return Err(Refusal::new(
             ResponseError::InvalidRequest,
             "A manual partition assignment was specified, but replication factor was not set to -1.",
         ));
     }
     if topic.num_partitions != DEFAULT_COUNT {
-        return Err(refuse(
+        return Err(Refusal::new(
             ResponseError::InvalidRequest,
             "A manual partition assignment was specified, but numPartitions was not set to -1.",
         ));
@@ -190,24 +183,18 @@ fn check_replicas(partition: &CreatableReplicaAssignment) -> Result<(), Refusal>
 }
 
 fn check_configs(configs: &[CreatableTopicConfig]) -> Result<TopicSettings, Refusal> {
-    let mut settings = TopicSettings::default();
-    for config in configs {
-        let value = config.value.as_deref();
-        let name = configs::check(&config.name, value)
-            .map_err(|error| Refusal(ResponseError::InvalidConfig, error.to_string()))?;
-        settings
-            .0
-            .insert(name.to_owned(), value.unwrap_or_default().trim().to_owned());
+    let refuse = |error: ConfigError| Refusal(of_config(&error), error.to_string());
+    if let Some(config) = configs.iter().find(|config| config.value.is_none()) {
+        return Err(refuse(ConfigError::NoValue(config.name.to_string())));
     }
-    Ok(settings)
-}
-
-fn refuse(error: ResponseError, message: &str) -> Refusal {
-    Refusal(error, message.to_owned())
+    let wanted = configs
+        .iter()
+        .map(|config| (&*config.name, config.value.as_deref().unwrap_or_default()));
+    alter::replaced(wanted).map_err(refuse)
 }
 
 fn assignment(message: &str) -> Refusal {
-    refuse(ResponseError::InvalidReplicaAssignment, message)
+    Refusal::new(ResponseError::InvalidReplicaAssignment, message)
 }
 
 /// Kafka bounds what one request may create as well (`MAX_RECORDS_PER_USER_OP`).
@@ -260,7 +247,7 @@ fn unavailable(topics: &[NewTopic], error: &MetastoreError) -> Vec<CreatableTopi
     if !topics.is_empty() {
         tracing::warn!(%error, "topics cannot be created");
     }
-    let refusal = refuse(
+    let refusal = Refusal::new(
         of_metastore(error, Asked::TopicChange),
         "The metadata store is not available.",
     );
@@ -270,7 +257,7 @@ fn unavailable(topics: &[NewTopic], error: &MetastoreError) -> Vec<CreatableTopi
         .collect()
 }
 
-fn answer(topic: &NewTopic, outcome: Outcome) -> CreatableTopicResult {
+fn answer(topic: &NewTopic, outcome: Outcome, configs: &BrokerConfigs) -> CreatableTopicResult {
     match outcome {
         Ok(id) => CreatableTopicResult::default()
             .with_name(topic_name(&topic.name))
@@ -278,16 +265,16 @@ fn answer(topic: &NewTopic, outcome: Outcome) -> CreatableTopicResult {
             .with_error_message(None)
             .with_num_partitions(topic.partition_count)
             .with_replication_factor(REPLICATION_FACTOR_SHOWN)
-            .with_configs(Some(configs::effective(&topic.settings).map(describe_config).collect())),
+            .with_configs(Some(effective(&topic.settings, configs).map(describe_config).collect())),
         Err(refusal) => failed(topic_name(&topic.name), &refusal),
     }
 }
 
-fn describe_config((name, value, is_set): (&'static str, &str, bool)) -> CreatableTopicConfigs {
+fn describe_config(setting: Setting<'_>) -> CreatableTopicConfigs {
     CreatableTopicConfigs::default()
-        .with_name(name.into())
-        .with_value(Some(text(value)))
-        .with_config_source(if is_set { SOURCE_TOPIC } else { SOURCE_DEFAULT })
+        .with_name(setting.name.into())
+        .with_value(setting.value.map(text))
+        .with_config_source(setting.source as i8)
 }
 
 fn failed(name: WireTopicName, Refusal(error, message): &Refusal) -> CreatableTopicResult {
@@ -301,6 +288,7 @@ fn failed(name: WireTopicName, Refusal(error, message): &Refusal) -> CreatableTo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configs::Source;
     use crate::handlers::wire::encodes;
     use kafka_protocol::messages::BrokerId;
 
@@ -399,12 +387,17 @@ mod tests {
 
     #[test]
     fn answers_can_be_sent_in_every_version() {
-        let good = answer(&check(&config("retention.ms", "5"), 1).unwrap(), Ok(Uuid::from_u128(1)));
+        let agent = BrokerConfigs::for_tests(&[]);
+        let good = answer(
+            &check(&config("retention.ms", "5"), 1).unwrap(),
+            Ok(Uuid::from_u128(1)),
+            &agent,
+        );
         let configs = good.configs.as_ref().unwrap();
         assert!(
             configs
                 .iter()
-                .any(|config| config.name.as_str() == "retention.ms" && config.config_source == SOURCE_TOPIC)
+                .any(|config| config.name.as_str() == "retention.ms" && config.config_source == Source::Topic as i8)
         );
         let bad = failed(text("t").into(), &too_many(1));
         let response = CreateTopicsResponse::default().with_topics(vec![good, bad]);

@@ -12,14 +12,16 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 use metastore::{NewTopic, TopicCreation, TopicSettings};
 use tokio::time::timeout;
-use types::{NodeId, PartitionIndex, TopicId, TopicName};
+use types::{PartitionIndex, TopicId, TopicName};
 use uuid::Uuid;
 
-use super::wire::{NO_ERROR, OPERATIONS_NOT_ASKED, parse_topic_name, text, topic_name};
+use super::wire::{
+    CLUSTER_OPERATIONS, NO_ERROR, TOPIC_OPERATIONS, broker_id, operations, parse_topic_name, text, topic_name,
+};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::placement::{AdvertisedBroker, Placement};
@@ -39,11 +41,6 @@ const ALL_TOPICS_WAIT: Duration = Duration::from_millis(500);
 
 /// Most topics that one question creates; the others are there to be asked for again.
 const AUTO_CREATED_MAX: usize = 1000;
-
-/// Bits of `AclOperation.code()`: read, write, create, delete, alter, describe, describe configs, alter configs.
-const TOPIC_OPERATIONS: i32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
-/// Likewise: create, alter, describe, cluster action, describe configs, alter configs, idempotent write.
-const CLUSTER_OPERATIONS: i32 = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
 /// A topic as the request names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -240,14 +237,6 @@ fn describe_broker(broker: &AdvertisedBroker) -> MetadataResponseBroker {
         .with_host(text(&broker.host))
         .with_port(i32::from(broker.port))
         .with_rack(broker.rack.as_deref().map(text))
-}
-
-fn broker_id(node: NodeId) -> BrokerId {
-    BrokerId(node.0)
-}
-
-fn operations(asked: bool, all: i32) -> i32 {
-    if asked { all } else { OPERATIONS_NOT_ASKED }
 }
 
 #[cfg(test)]

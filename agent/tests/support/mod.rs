@@ -10,8 +10,8 @@ use agent::broker::Broker;
 use agent::client::Client;
 use agent::cluster::lease::{Lease, LeaseTimes};
 use agent::cluster::view::ClusterView;
-use agent::config::AckMode;
-use agent::configs::TopicDefaults;
+use agent::config::{AckMode, Config};
+use agent::configs::{BrokerConfigs, TopicDefaults};
 use agent::fetch::cursors::Cursors;
 use agent::fetch::planner::Planner;
 use agent::fetch::read::ObjectReader;
@@ -24,6 +24,7 @@ use agent::group::limits::GroupLimits;
 use agent::group::relay::{NoDialer, Relay};
 use agent::group::tenure::Tenure;
 use agent::produce::writer::WriterHandle;
+use clap::Parser;
 use daemon::Tasks;
 use metastore::{Metastore, NewAgent, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
 use private_postgres::PrivatePostgres;
@@ -99,8 +100,11 @@ impl TestAgent {
             Arc::new(SystemEntropy),
             tasks.clone(),
         );
+        let config = Config::try_parse_from(["yaks-agent"]).expect("defaults are legal");
         let mut broker = Broker {
             metastore: metastore.clone(),
+            configs: BrokerConfigs::of(&config, cluster.node_id()),
+            log_dir: agent::configs::broker::log_dir(&config),
             cluster,
             groups,
             relay: Relay::new(Arc::new(NoDialer), tenure, tasks),
