@@ -49,14 +49,23 @@ pub struct Broker {
 impl Broker {
     /// The brokers as this client is shown them: at the addresses of the listener it came through, those of its zone first. An
     /// agent that does not have that listener is not shown.
-    pub fn placement(&self, client: &Client) -> Placement {
+    pub fn placement(&self, client: &Client) -> Arc<Placement> {
         let snapshot = self.cluster.snapshot();
-        let through = |agent: &LiveAgent| agent.through(&client.listener);
-        let mut agents: Vec<LiveAgent> = snapshot.agents().iter().filter_map(through).collect();
-        if agents.is_empty() {
-            // Our own lease may be that of an older process until it is taken again.
-            agents.push(self.cluster.own());
-        }
-        Placement::new(&agents, client.zone())
+        let agents = snapshot.agents();
+        // A zone where nobody lives is like none: clients cannot make us keep a placement for each that they invent.
+        let zone = client
+            .zone()
+            .filter(|zone| agents.iter().any(|agent| agent.rack == *zone));
+        let make = || {
+            let through = |agent: &LiveAgent| agent.through(&client.listener);
+            let mut agents: Vec<LiveAgent> = agents.iter().filter_map(through).collect();
+            if agents.is_empty() {
+                // Our own lease may be that of an older process until it is taken again.
+                agents.push(self.cluster.own());
+            }
+            Placement::new(&agents, zone)
+        };
+        let whom = format!("{}/{}", client.listener, zone.unwrap_or_default());
+        snapshot.placements().get(&whom, make)
     }
 }

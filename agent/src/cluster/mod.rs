@@ -2,4 +2,5 @@
 
 pub mod lease;
 pub mod placement;
+pub mod placements;
 pub mod view;

@@ -3,7 +3,8 @@
 //! Any agent serves any partition, so "leader" and "coordinator" only spread the load: every agent computes the same
 //! answer from the same leases, and an agent that comes or goes moves only its own share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metastore::LiveAgent;
 use types::{NodeId, PartitionIndex, TopicId, rendezvous_rank};
@@ -35,12 +36,14 @@ impl AsRef<str> for AdvertisedBroker {
 }
 
 /// The brokers of the cluster, and which of them serve clients of one zone.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Placement {
     agents: Vec<LiveAgent>,
     brokers: Vec<AdvertisedBroker>,
     /// The client's zone, if a broker lives there.
     zone: Option<String>,
+    /// Replicas of the topics that were asked for.
+    worked_out: Mutex<HashMap<TopicId, Arc<[Vec<NodeId>]>>>,
 }
 
 impl Placement {
@@ -56,6 +59,7 @@ impl Placement {
             zone: zone.map(str::to_owned),
             agents: agents.to_vec(),
             brokers,
+            worked_out: Mutex::default(),
         }
     }
 
@@ -99,6 +103,19 @@ impl Placement {
             .into_iter()
             .find(|broker| broker.is_in(zone))
             .map(|broker| broker.id)
+    }
+
+    /// The replicas of every partition of a topic, the leader first.
+    pub fn replicas_of(&self, topic: TopicId, partition_count: i32) -> Arc<[Vec<NodeId>]> {
+        let mut worked_out = self.worked_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = worked_out.get(&topic);
+        if let Some(known) = known.filter(|known| usize::try_from(partition_count) == Ok(known.len())) {
+            return Arc::clone(known);
+        }
+        let all = (0..partition_count).map(|index| self.replicas(topic, PartitionIndex(index)));
+        let all: Arc<[Vec<NodeId>]> = all.collect();
+        worked_out.insert(topic, Arc::clone(&all));
+        all
     }
 
     /// The broker as which an agent is shown.

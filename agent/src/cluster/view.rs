@@ -13,7 +13,9 @@ use metastore::{LiveAgent, Metastore, MetastoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use types::{ClusterId, NodeId, TopicId, TopicName};
+use types::{ClusterId, NodeId, PartitionIndex, TopicId, TopicName};
+
+use super::placements::Placements;
 
 pub use metastore::TopicInfo as Topic;
 
@@ -39,6 +41,7 @@ pub struct ClusterSnapshot {
     by_name: BTreeMap<TopicName, Arc<Topic>>,
     by_id: HashMap<TopicId, Arc<Topic>>,
     agents: Vec<LiveAgent>,
+    placements: Arc<Placements>,
 }
 
 impl ClusterSnapshot {
@@ -53,7 +56,13 @@ impl ClusterSnapshot {
                 .collect(),
             by_id: topics.into_iter().map(|topic| (topic.id, topic)).collect(),
             agents,
+            placements: Arc::default(),
         }
+    }
+
+    /// Whether the same is known as in `other`.
+    fn is_like(&self, other: &Self) -> bool {
+        self.agents == other.agents && self.by_name == other.by_name
     }
 
     /// Every topic, by name.
@@ -69,6 +78,11 @@ impl ClusterSnapshot {
     /// The topic of that id, if it was there.
     pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
         self.by_id.get(&id)
+    }
+
+    /// Who leads what, as worked out for this snapshot.
+    pub fn placements(&self) -> &Placements {
+        &self.placements
     }
 
     /// Every live agent, ourselves among them.
@@ -174,6 +188,20 @@ impl ClusterView {
         Ok(snapshot.topic_by_name(name).cloned())
     }
 
+    /// The topic of that name as fresh as it has to be to have this partition, if there is one. A topic that we know is
+    /// answered as we know it while Postgres is away.
+    pub async fn find_topic_with(
+        &self,
+        topic: impl Fn(&ClusterSnapshot) -> Option<&Arc<Topic>>,
+        partition: PartitionIndex,
+    ) -> Result<Option<Arc<Topic>>, MetastoreError> {
+        let has = |snapshot: &ClusterSnapshot| topic(snapshot).is_some_and(|topic| topic.has_partition(partition));
+        match self.with(has).await {
+            Ok(snapshot) => Ok(topic(&snapshot).cloned()),
+            Err(error) => topic(&self.snapshot()).cloned().map(Some).ok_or(error),
+        }
+    }
+
     /// The topic of that id; `None`: Postgres said that there is none.
     pub async fn find_topic_by_id(&self, id: TopicId) -> Result<Option<Arc<Topic>>, MetastoreError> {
         let snapshot = self.with(|snapshot| snapshot.topic_by_id(id).is_some()).await?;
@@ -227,6 +255,11 @@ impl ViewRenewal {
         };
         let since_failure = self.failed_at.map(|at| at.elapsed());
         keep_known(&mut snapshot.agents, &self.snapshot.borrow().agents, since_failure);
+        let known = self.snapshot.borrow().clone();
+        if snapshot.is_like(&known) {
+            // With all that was worked out from it.
+            return Ok(known);
+        }
         let snapshot = Arc::new(snapshot);
         self.snapshot.send_replace(Arc::clone(&snapshot));
         Ok(snapshot)

@@ -87,12 +87,13 @@ fn ours<'a>(
             continue;
         }
         let is_asked = |index: i32| wanted.flatten().is_none_or(|partitions| partitions.contains(&index));
-        let indexes = (0..topic.partition_count)
-            .filter(|index| is_asked(*index))
-            .map(PartitionIndex);
-        let led: Vec<_> = indexes
-            .filter(|index| Some(placement.leader(topic.id, *index)) == own)
-            .collect();
+        let replicas = placement.replicas_of(topic.id, topic.partition_count);
+        let led = replicas
+            .iter()
+            .zip(0..)
+            .filter(|(replicas, _)| replicas.first().copied() == own);
+        let led = led.map(|(_, index)| index).filter(|index| is_asked(*index));
+        let led: Vec<_> = led.map(PartitionIndex).collect();
         if !led.is_empty() {
             found.push((topic, led));
         }

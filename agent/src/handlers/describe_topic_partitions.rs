@@ -9,7 +9,7 @@ use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
 use kafka_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
-use types::{PartitionIndex, TopicName};
+use types::TopicName;
 
 use super::wire::{OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS, broker_id, text, topic_name};
 use crate::broker::Broker;
@@ -129,9 +129,10 @@ fn describe(
     partitions: std::ops::Range<i32>,
     placement: &Placement,
 ) -> DescribeTopicPartitionsResponseTopic {
-    let partitions = partitions.map(|index| {
-        let replicas = placement.replicas(topic.id, PartitionIndex(index));
-        let replicas: Vec<BrokerId> = replicas.into_iter().map(broker_id).collect();
+    let all = placement.replicas_of(topic.id, topic.partition_count);
+    let of_partition = all.iter().zip(0..).filter(|(_, index)| partitions.contains(index));
+    let partitions = of_partition.map(|(replicas, index)| {
+        let replicas: Vec<BrokerId> = replicas.iter().copied().map(broker_id).collect();
         DescribeTopicPartitionsResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(replicas[0])

@@ -12,11 +12,11 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_protocol::messages::{MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 use metastore::{NewTopic, TopicCreation, TopicSettings};
 use tokio::time::timeout;
-use types::{PartitionIndex, TopicId, TopicName};
+use types::{TopicId, TopicName};
 use uuid::Uuid;
 
 use super::wire::{
@@ -201,9 +201,9 @@ fn created(result: TopicCreation) -> Found {
 }
 
 fn describe(topic: &Topic, placement: &Placement) -> MetadataResponseTopic {
-    let partitions = (0..topic.partition_count).map(|index| {
-        let replicas = placement.replicas(topic.id, PartitionIndex(index));
-        let replicas: Vec<BrokerId> = replicas.into_iter().map(broker_id).collect();
+    let replicas = placement.replicas_of(topic.id, topic.partition_count);
+    let partitions = replicas.iter().zip(0..).map(|(replicas, index)| {
+        let replicas: Vec<BrokerId> = replicas.iter().copied().map(broker_id).collect();
         MetadataResponsePartition::default()
             .with_error_code(NO_ERROR)
             .with_partition_index(index)
