@@ -163,23 +163,22 @@ impl Intake<'_> {
 
     async fn find_topic(&self, data: &TopicProduceData) -> Result<Arc<Topic>, ResponseError> {
         let unavailable = |error| of_metastore(&error, Asked::Topics);
+        let cluster = &self.broker.cluster;
+        // A topic may have grown since we last looked.
+        let last = data.partition_data.iter().map(|partition| partition.index).max();
+        let last = PartitionIndex(last.unwrap_or_default());
         if self.version >= TOPIC_IDS_SINCE {
-            let found = self
-                .broker
-                .cluster
-                .find_topic_by_id(TopicId(data.topic_id))
-                .await
-                .map_err(unavailable)?;
-            return found.ok_or(ResponseError::UnknownTopicId);
+            let id = TopicId(data.topic_id);
+            let found = cluster.find_topic_with(|snapshot| snapshot.topic_by_id(id), last).await;
+            return found.map_err(unavailable)?.ok_or(ResponseError::UnknownTopicId);
         }
         let name = TopicName::new(&data.name).map_err(|_| ResponseError::InvalidTopicException)?;
-        let found = self
-            .broker
-            .cluster
-            .find_topic_by_name(&name)
-            .await
-            .map_err(unavailable)?;
-        found.ok_or(ResponseError::UnknownTopicOrPartition)
+        let found = cluster
+            .find_topic_with(|snapshot| snapshot.topic_by_name(&name), last)
+            .await;
+        found
+            .map_err(unavailable)?
+            .ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
     fn partition(&self, topic: &Topic, data: PartitionProduceData, entries: &mut Vec<Entry>) -> Fate {
