@@ -9,14 +9,15 @@ use kafka_protocol::messages::alter_partition_reassignments_response::{
     ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 use kafka_protocol::messages::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
-use types::{NodeId, PartitionIndex, TopicName};
+use types::{NodeId, PartitionIndex};
 
+use super::lookup::topic_named;
 use super::wire::{Refusal, outcome};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::placement::Placement;
 use crate::cluster::view::Topic;
-use crate::error::{Asked, of_metastore};
+use crate::error::Asked;
 
 /// Answers for every partition that is named.
 pub async fn handle(
@@ -36,18 +37,9 @@ pub async fn handle(
 }
 
 async fn reassign(broker: &Broker, placement: &Placement, named: &ReassignableTopic) -> ReassignableTopicResponse {
-    let found = match TopicName::new(&named.name) {
-        Ok(name) => broker.cluster.find_topic_by_name(&name).await,
-        Err(_) => Ok(None),
-    };
+    let found = topic_named(broker, &named.name, Asked::Topics).await;
     let partitions = named.partitions.iter().map(|partition| {
-        let result = match &found {
-            Ok(topic) => judge(topic.as_deref(), placement, &named.name, partition),
-            Err(error) => {
-                let error = of_metastore(error, Asked::Topics);
-                Err(Refusal(error, error.to_string()))
-            }
-        };
+        let result = judge(found.as_deref(), placement, &named.name, partition);
         let (error_code, message) = outcome(&result);
         ReassignablePartitionResponse::default()
             .with_partition_index(partition.partition_index)
@@ -60,14 +52,17 @@ async fn reassign(broker: &Broker, placement: &Placement, named: &ReassignableTo
 }
 
 fn judge(
-    topic: Option<&Topic>,
+    topic: Result<&Topic, &ResponseError>,
     placement: &Placement,
     name: &str,
     wanted: &ReassignablePartition,
 ) -> Result<(), Refusal> {
     let index = PartitionIndex(wanted.partition_index);
     let unknown = |message| Refusal(ResponseError::UnknownTopicOrPartition, message);
-    let topic = topic.ok_or_else(|| unknown(format!("Unable to find a topic named {name}.")))?;
+    let topic = topic.map_err(|error| match error {
+        ResponseError::UnknownTopicOrPartition => unknown(format!("Unable to find a topic named {name}.")),
+        error => Refusal::plain(*error),
+    })?;
     if !topic.has_partition(index) {
         return Err(unknown(format!("Unable to find partition {name}:{index}.")));
     }
@@ -87,7 +82,7 @@ fn judge(
 mod tests {
     use super::*;
     use metastore::{LiveAgent, TopicSettings};
-    use types::{TopicId, TopicNumber};
+    use types::{TopicId, TopicName, TopicNumber};
     use uuid::Uuid;
 
     #[test]
@@ -115,15 +110,15 @@ mod tests {
                 .with_replicas(replicas);
             judge(topic, &placement, "t", &wanted).map_err(|refusal| refusal.0)
         };
-        assert_eq!(judge(Some(&topic), 0, Some(vec![5])), Ok(()));
+        assert_eq!(judge(Ok(&topic), 0, Some(vec![5])), Ok(()));
         let refused = Err(ResponseError::InvalidReplicaAssignment);
-        assert_eq!(judge(Some(&topic), 0, Some(vec![6])), refused);
-        assert_eq!(
-            judge(Some(&topic), 0, None),
-            Err(ResponseError::NoReassignmentInProgress)
-        );
+        assert_eq!(judge(Ok(&topic), 0, Some(vec![6])), refused);
+        assert_eq!(judge(Ok(&topic), 0, None), Err(ResponseError::NoReassignmentInProgress));
         let unknown = Err(ResponseError::UnknownTopicOrPartition);
-        assert_eq!(judge(Some(&topic), 1, Some(vec![5])), unknown);
-        assert_eq!(judge(None, 0, Some(vec![5])), unknown);
+        assert_eq!(judge(Ok(&topic), 1, Some(vec![5])), unknown);
+        assert_eq!(
+            judge(Err(&ResponseError::UnknownTopicOrPartition), 0, Some(vec![5])),
+            unknown
+        );
     }
 }

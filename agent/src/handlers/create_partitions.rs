@@ -124,8 +124,7 @@ fn check_assignments(wanted: &CreatePartitionsTopic, additional: i32) -> Result<
 }
 
 fn unknown() -> Refusal {
-    let error = ResponseError::UnknownTopicOrPartition;
-    Refusal(error, error.to_string())
+    Refusal::plain(ResponseError::UnknownTopicOrPartition)
 }
 
 fn unavailable(error: &MetastoreError) -> Refusal {

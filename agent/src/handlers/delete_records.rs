@@ -9,8 +9,9 @@ use kafka_protocol::messages::delete_records_request::DeleteRecordsTopic;
 use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use metastore::{LogStartMove, NewLogStart, TopicSettings};
-use types::{Offset, PartitionIndex, TopicName, TopicNumber};
+use types::{Offset, PartitionIndex, TopicNumber};
 
+use super::lookup::topic_named;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::error::{Asked, of_metastore};
@@ -64,10 +65,7 @@ pub async fn handle(
 }
 
 async fn find(broker: &Broker, name: &str) -> Found {
-    let name = TopicName::new(name).map_err(|_| ResponseError::UnknownTopicOrPartition)?;
-    let found = broker.cluster.find_topic_by_name(&name).await;
-    let found = found.map_err(|error| of_metastore(&error, Asked::Log))?;
-    let topic = found.ok_or(ResponseError::UnknownTopicOrPartition)?;
+    let topic = topic_named(broker, name, Asked::Log).await?;
     if deletes(&topic.settings) {
         Ok(topic.number)
     } else {

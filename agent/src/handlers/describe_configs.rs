@@ -13,6 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use metastore::TopicSettings;
 use types::TopicName;
 
+use super::config_alteration::{named_twice, refuse_twice};
 use super::config_resource::{Resource, own_ids, resource};
 use super::wire::{Refusal, outcome, text};
 use crate::broker::Broker;
@@ -42,11 +43,16 @@ pub async fn handle(
         synonyms: request.include_synonyms,
         documentation: request.include_documentation,
     };
-    let wanted: Vec<_> = request
-        .resources
-        .iter()
-        .map(|wanted| resource(wanted.resource_type, &wanted.resource_name, &own))
-        .collect();
+    // Each once: the answer is bounded by what there is, not by how often it is asked for.
+    let key = |wanted: &DescribeConfigsResource| (wanted.resource_type, wanted.resource_name.clone());
+    let twice = named_twice(request.resources.iter().map(key));
+    let wanted = request.resources.iter().map(|wanted| {
+        if twice[&key(wanted)] {
+            return Err(refuse_twice());
+        }
+        resource(wanted.resource_type, &wanted.resource_name, &own)
+    });
+    let wanted: Vec<_> = wanted.collect();
     let names = wanted.iter().filter_map(|wanted| match wanted {
         Ok(Resource::Topic(name)) => Some(name.clone()),
         _ => None,
@@ -91,11 +97,10 @@ fn describe(
     let show = |setting: Setting<'_>| show(&setting, details);
     match wanted {
         Resource::Topic(name) => {
-            let refuse = |error: ResponseError| Refusal(error, error.to_string());
-            let topics = found.as_ref().map_err(|error| refuse(*error))?;
+            let topics = found.as_ref().map_err(|error| Refusal::plain(*error))?;
             let settings = topics
                 .get(name)
-                .ok_or_else(|| refuse(ResponseError::UnknownTopicOrPartition))?;
+                .ok_or_else(|| Refusal::plain(ResponseError::UnknownTopicOrPartition))?;
             let settings = topic::effective(settings, &broker.configs);
             Ok(settings.filter(is_asked).map(show).collect())
         }

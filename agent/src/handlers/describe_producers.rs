@@ -1,17 +1,18 @@
 //! DescribeProducers (KIP-664): who wrote to a partition with a producer id lately, from what the commit remembers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use commit::ProducerState as Remembered;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
-use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
+use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, TopicName as WireTopicName};
 use metastore::ProducersOfPartitions;
 use types::limits::PRODUCER_ID_EXPIRY_MS;
 use types::{PartitionIndex, ProducerId, TopicName};
 
+use super::lookup::topic_named;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::view::Topic;
@@ -31,47 +32,56 @@ pub async fn handle(
     _version: i16,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    let mut found = Vec::with_capacity(request.topics.len());
+    let asked = asked(request.topics);
+    let mut found = Vec::with_capacity(asked.len());
     let mut wanted = Vec::new();
-    for topic in &request.topics {
-        let result = find(broker, &topic.name).await;
-        if let Ok(there) = &result {
-            let partitions = topic.partition_indexes.iter().map(|index| PartitionIndex(*index));
-            let partitions = partitions.filter(|index| there.has_partition(*index));
-            wanted.extend(partitions.map(|index| (there.number, index)));
+    for (name, indexes) in &asked {
+        let result = find(broker, name).await;
+        if let Ok(topic) = &result {
+            let there = indexes.iter().filter(|index| topic.has_partition(**index));
+            wanted.extend(there.map(|index| (topic.number, *index)));
         }
         found.push(result);
     }
     let producers = broker.metastore.active_producers(&wanted, PRODUCER_ID_EXPIRY_MS).await;
     let producers = producers.map_err(|error| of_metastore(&error, Asked::Log));
-    let topics = request.topics.iter().zip(found);
-    let topics = topics.map(|(topic, found)| describe_topic(topic, &found, &producers));
+    let topics = asked.into_iter().zip(found);
+    let topics = topics.map(|((name, indexes), found)| {
+        let partitions = indexes
+            .iter()
+            .map(|index| describe_partition(*index, &found, &producers));
+        TopicResponse::default()
+            .with_name(name)
+            .with_partitions(partitions.collect())
+    });
     DescribeProducersResponse::default().with_topics(topics.collect())
 }
 
-async fn find(broker: &Broker, name: &str) -> Found {
-    let name = TopicName::new(name).map_err(|error| of_topic_name(&error))?;
-    let found = broker.cluster.find_topic_by_name(&name).await;
-    let found = found.map_err(|error| of_metastore(&error, Asked::Log))?;
-    found.ok_or(ResponseError::UnknownTopicOrPartition)
+/// Each partition once: the answer is bounded by what there is, not by how often it is asked for.
+fn asked(topics: Vec<TopicRequest>) -> BTreeMap<WireTopicName, BTreeSet<PartitionIndex>> {
+    let mut asked: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for topic in topics {
+        let indexes = topic.partition_indexes.into_iter().map(PartitionIndex);
+        asked.entry(topic.name).or_default().extend(indexes);
+    }
+    asked
 }
 
-fn describe_topic(
-    topic: &TopicRequest,
+async fn find(broker: &Broker, name: &str) -> Found {
+    TopicName::new(name).map_err(|error| of_topic_name(&error))?;
+    topic_named(broker, name, Asked::Log).await
+}
+
+fn describe_partition(
+    index: PartitionIndex,
     found: &Found,
     producers: &Result<ProducersOfPartitions, ResponseError>,
-) -> TopicResponse {
-    let partitions = topic.partition_indexes.iter().map(|index| {
-        let active = active(found, producers, PartitionIndex(*index));
-        let response = PartitionResponse::default().with_partition_index(*index);
-        match active {
-            Ok(active) => response.with_active_producers(active),
-            Err(error) => response.with_error_code(error.code()),
-        }
-    });
-    TopicResponse::default()
-        .with_name(topic.name.clone())
-        .with_partitions(partitions.collect())
+) -> PartitionResponse {
+    let response = PartitionResponse::default().with_partition_index(index.0);
+    match active(found, producers, index) {
+        Ok(active) => response.with_active_producers(active),
+        Err(error) => response.with_error_code(error.code()),
+    }
 }
 
 fn active(

@@ -6,13 +6,14 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use kafka_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
-use types::{PartitionIndex, TopicName};
+use types::PartitionIndex;
 
-use super::wire::text;
+use super::lookup::topic_named;
+use super::wire::{Refusal, outcome};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::view::Topic;
-use crate::error::{Asked, of_metastore};
+use crate::error::Asked;
 
 /// Kafka's `ElectionType`: preferred and unclean.
 const ELECTION_TYPES: std::ops::RangeInclusive<i8> = 0..=1;
@@ -39,39 +40,34 @@ pub async fn handle(
 }
 
 async fn elect(broker: &Broker, named: &TopicPartitions) -> ReplicaElectionResult {
-    let found = match TopicName::new(&named.topic) {
-        Ok(name) => broker.cluster.find_topic_by_name(&name).await,
-        Err(_) => Ok(None),
-    };
-    let found = found.map_err(|error| of_metastore(&error, Asked::Topics));
+    let found = topic_named(broker, &named.topic, Asked::Topics).await;
     let results = named.partitions.iter().map(|index| {
-        let (error, message) = match &found {
-            Ok(topic) => judge(topic.as_deref(), &named.topic, *index),
-            Err(error) => (*error, error.to_string()),
-        };
+        let refused: Result<(), _> = Err(judge(found.as_deref(), &named.topic, *index));
+        let (error_code, message) = outcome(&refused);
         PartitionResult::default()
             .with_partition_id(*index)
-            .with_error_code(error.code())
-            .with_error_message(Some(text(&message)))
+            .with_error_code(error_code)
+            .with_error_message(message)
     });
     ReplicaElectionResult::default()
         .with_topic(named.topic.clone())
         .with_partition_result(results.collect())
 }
 
-fn judge(topic: Option<&Topic>, name: &str, index: i32) -> (ResponseError, String) {
+fn judge(topic: Result<&Topic, &ResponseError>, name: &str, index: i32) -> Refusal {
     match topic {
-        None => (
+        Err(ResponseError::UnknownTopicOrPartition) => Refusal(
             ResponseError::UnknownTopicOrPartition,
             format!("No such topic as {name}"),
         ),
-        Some(topic) if !topic.has_partition(PartitionIndex(index)) => (
+        Err(error) => Refusal::plain(*error),
+        Ok(topic) if !topic.has_partition(PartitionIndex(index)) => Refusal(
             ResponseError::UnknownTopicOrPartition,
             format!("No such partition as {name}-{index}"),
         ),
-        Some(_) => (
+        Ok(_) => Refusal::new(
             ResponseError::ElectionNotNeeded,
-            "Leader election not needed for topic partition.".to_owned(),
+            "Leader election not needed for topic partition.",
         ),
     }
 }

@@ -38,6 +38,7 @@ pub mod list_groups;
 pub mod list_offsets;
 pub mod list_partition_reassignments;
 pub mod list_transactions;
+mod lookup;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;

@@ -7,8 +7,9 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
-use types::{Offset, PartitionIndex, TopicName};
+use types::{Offset, PartitionIndex};
 
+use super::lookup::topic_named;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::view::Topic;
@@ -40,7 +41,7 @@ pub async fn handle(
 }
 
 async fn describe_topic(broker: &Broker, topic: &OffsetForLeaderTopic) -> OffsetForLeaderTopicResult {
-    let ends = match find(broker, &topic.topic).await {
+    let ends = match topic_named(broker, &topic.topic, Asked::Log).await {
         Ok(found) => ends(broker, &found, &topic.partitions).await,
         Err(error) => topic.partitions.iter().map(|_| Err(error)).collect(),
     };
@@ -52,13 +53,6 @@ async fn describe_topic(broker: &Broker, topic: &OffsetForLeaderTopic) -> Offset
     OffsetForLeaderTopicResult::default()
         .with_topic(topic.topic.clone())
         .with_partitions(partitions.collect())
-}
-
-async fn find(broker: &Broker, name: &str) -> Result<Arc<Topic>, ResponseError> {
-    let name = TopicName::new(name).map_err(|_| ResponseError::UnknownTopicOrPartition)?;
-    let found = broker.cluster.find_topic_by_name(&name).await;
-    let found = found.map_err(|error| of_metastore(&error, Asked::Log))?;
-    found.ok_or(ResponseError::UnknownTopicOrPartition)
 }
 
 /// The end of each partition's log, in order.

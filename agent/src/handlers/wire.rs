@@ -31,6 +31,11 @@ impl Refusal {
     pub(crate) fn new(error: ResponseError, message: &str) -> Self {
         Self(error, message.to_owned())
     }
+
+    /// With the message that clients have for the code.
+    pub(crate) fn plain(error: ResponseError) -> Self {
+        Self(error, String::new())
+    }
 }
 
 /// What a broker without authorizer says to whoever asks for ACLs.
@@ -45,7 +50,7 @@ pub(crate) fn no_authorizer() -> Result<(), Refusal> {
 pub(crate) fn outcome<T>(result: &Result<T, Refusal>) -> (i16, Option<StrBytes>) {
     match result {
         Ok(_) => (NO_ERROR, None),
-        Err(Refusal(error, message)) => (error.code(), Some(text(message))),
+        Err(Refusal(error, message)) => (error.code(), Some(text(message)).filter(|message| !message.is_empty())),
     }
 }
 
