@@ -5,6 +5,7 @@ mod api_notes;
 use std::fmt::Write as _;
 
 use agent::config::Config;
+use agent::configs::topic::TOPIC_CONFIGS;
 use agent::dispatch::APIS;
 use clap::CommandFactory;
 use generated_docs::{check, settings_table};
@@ -37,4 +38,18 @@ fn the_readme_lists_every_api_that_is_served() {
 fn the_protocol_page_says_of_every_api_what_covers_it() {
     check("docs/protocol.md", "apis", &api_notes::served());
     check("docs/protocol.md", "apis-not-served", &api_notes::not_served());
+}
+
+#[test]
+fn the_readme_says_what_every_topic_setting_does() {
+    let mut table = String::from("| setting | default | what it does |\n| --- | --- | --- |\n");
+    for config in TOPIC_CONFIGS {
+        let default = if config.default.is_empty() {
+            "empty".to_owned()
+        } else {
+            format!("`{}`", config.default)
+        };
+        writeln!(table, "| `{}` | {default} | {} |", config.name, config.documentation).unwrap();
+    }
+    check("README.md", "topic-settings", &table);
 }
