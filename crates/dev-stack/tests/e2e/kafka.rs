@@ -176,7 +176,7 @@ impl Kafka {
         found.find_partition(topic, partition).unwrap().offset()
     }
 
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
+    pub(crate) fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().unwrap()
     }
 }
@@ -256,7 +256,7 @@ impl ProducerContext for Deliveries {
     }
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its setting up does")]
 
+mod admin;
 mod audit;
 mod commit_path;
 mod consumer_groups;
@@ -11,6 +12,7 @@ mod groups;
 mod kafka;
 mod kills;
 mod listeners;
+mod many_topics;
 mod members;
 mod outages;
 mod protocol;

@@ -132,6 +132,14 @@ impl Running {
         self.runtime.block_on(self.stack().start_agent(n)).unwrap();
     }
 
+    /// The memory that agent `n` takes at most so far.
+    pub(crate) fn agent_memory_mib(&self, n: usize) -> u64 {
+        let pid = self.runtime.block_on(self.stack().agent_pid(n)).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024
+    }
+
     /// Sends a signal to agent `n`, which knows nothing of it with SIGSTOP and SIGCONT.
     pub(crate) fn signal_agent(&self, n: usize, signal: Signal) {
         send(self.runtime.block_on(self.stack().agent_pid(n)).unwrap(), signal);
