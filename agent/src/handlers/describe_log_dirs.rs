@@ -11,6 +11,7 @@ use kafka_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use kafka_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
+use metastore::MetastoreError;
 use types::{PartitionIndex, TopicNumber};
 
 use super::wire::{NO_ERROR, text, topic_name};
@@ -33,25 +34,13 @@ pub async fn handle(
     _version: i16,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
-    // As fresh as can be; without Postgres there are no sizes either.
-    let snapshot = broker
-        .cluster
-        .renewed()
-        .await
-        .unwrap_or_else(|_| broker.cluster.snapshot());
-    let placement = broker.placement(client);
-    let asked = asked(request.topics.as_deref());
-    let ours = ours(&snapshot, &placement, broker, &asked);
-    let keys: Vec<_> = ours
-        .iter()
-        .flat_map(|(topic, partitions)| partitions.iter().map(|index| (topic.number, *index)))
-        .collect();
     let place = DescribeLogDirsResult::default()
         .with_log_dir(text(&broker.log_dir))
         .with_total_bytes(UNKNOWN_BYTES)
         .with_usable_bytes(UNKNOWN_BYTES);
-    let place = match broker.metastore.log_bytes(&keys).await {
-        Ok(bytes) => place.with_topics(ours.iter().map(|topic| describe(topic, &bytes)).collect()),
+    let asked = asked(request.topics.as_deref());
+    let place = match describe(broker, client, &asked).await {
+        Ok(topics) => place.with_topics(topics),
         Err(error) => {
             tracing::warn!(%error, "sizes of logs are not known");
             place.with_error_code(of_metastore(&error, Asked::Log).code())
@@ -60,6 +49,22 @@ pub async fn handle(
     DescribeLogDirsResponse::default()
         .with_error_code(NO_ERROR)
         .with_results(vec![place])
+}
+
+async fn describe(
+    broker: &Broker,
+    client: &Client,
+    asked: &Asks<'_>,
+) -> Result<Vec<DescribeLogDirsTopic>, MetastoreError> {
+    // What was created a moment ago through another agent is part of the sum.
+    let snapshot = broker.cluster.renewed().await?;
+    let ours = ours(&snapshot, &broker.placement(client), broker, asked);
+    let keys: Vec<_> = ours
+        .iter()
+        .flat_map(|(topic, partitions)| partitions.iter().map(|index| (topic.number, *index)))
+        .collect();
+    let bytes = broker.metastore.log_bytes(&keys).await?;
+    Ok(ours.iter().map(|topic| describe_topic(topic, &bytes)).collect())
 }
 
 fn asked(topics: Option<&[DescribableLogDirTopic]>) -> Asks<'_> {
@@ -101,7 +106,7 @@ fn ours<'a>(
     found
 }
 
-fn describe(
+fn describe_topic(
     (topic, partitions): &(&Arc<Topic>, Vec<PartitionIndex>),
     bytes: &BTreeMap<(TopicNumber, PartitionIndex), u64>,
 ) -> DescribeLogDirsTopic {

@@ -15,7 +15,7 @@ const QUESTIONS: usize = 200;
 
 /// What issue 4 asks of a release build. A debug build is slower by a factor that depends on the machine: there only memory
 /// and order of magnitude are judged.
-const SLACK: u32 = if cfg!(debug_assertions) { 20 } else { 1 };
+const SLACK: u32 = if cfg!(debug_assertions) { 100 } else { 1 };
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures are what this test is for")]
