@@ -8,6 +8,7 @@ use super::topic::LONG_MAX;
 use super::{Kind, Setting, Source, Synonym};
 use crate::config::Config;
 use crate::handlers::describe_topic_partitions::PARTITIONS_PER_ANSWER_MAX;
+use crate::listeners::Listener;
 
 /// One broker setting.
 #[derive(Clone, Debug)]
@@ -129,12 +130,13 @@ impl BrokerConfig {
 
 fn identity(config: &Config, node: NodeId) -> Vec<BrokerConfig> {
     let broker = &config.broker;
-    let listener = |host: &str, port| Some(format!("PLAINTEXT://{host}:{port}"));
+    let listeners = config.listeners();
+    let all = |show: fn(&Listener) -> String| Some(listeners.iter().map(show).collect::<Vec<_>>().join(","));
     let rack = Some(broker.rack.clone()).filter(|rack| !rack.is_empty());
     vec![
         own(
             "advertised.listeners",
-            listener(&broker.advertised_host, config.advertised_port()),
+            all(|listener| format!("{}://{}:{}", listener.name, listener.host, listener.port)),
             Kind::List,
             "Where clients are told to connect to.",
         ),
@@ -142,7 +144,7 @@ fn identity(config: &Config, node: NodeId) -> Vec<BrokerConfig> {
         own("broker.rack", rack, Kind::Text, "The zone of this agent."),
         own(
             "listeners",
-            listener(&broker.broker_host.to_string(), broker.broker_port),
+            all(|listener| format!("{}://{}", listener.name, listener.bind)),
             Kind::List,
             "Where this agent listens.",
         ),

@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::cluster::placement::Placement;
 use crate::cluster::view::{ClusterSnapshot, Topic};
 use crate::error::{Asked, of_metastore, of_topic_name};
+use crate::leader_epoch::LEADER_EPOCH;
 
 /// Most partitions of one answer (Kafka: `max.request.partition.size.limit`).
 pub const PARTITIONS_PER_ANSWER_MAX: i32 = 2000;
@@ -136,7 +137,7 @@ fn describe(
         DescribeTopicPartitionsResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(replicas[0])
-            .with_leader_epoch(0)
+            .with_leader_epoch(LEADER_EPOCH)
             .with_replica_nodes(replicas.clone())
             .with_isr_nodes(replicas)
             .with_eligible_leader_replicas(Some(Vec::new()))

@@ -1,5 +1,5 @@
-//! OffsetForLeaderEpoch (KIP-279, KIP-320): where an epoch's records end. There is one epoch, 0, for ever: no log here is ever
-//! cut back, so that it ends where the log ends.
+//! OffsetForLeaderEpoch (KIP-279, KIP-320): where an epoch's records end. There is one epoch for ever: no log here is ever cut
+//! back, so that it ends where the log ends.
 
 use std::sync::Arc;
 
@@ -13,10 +13,9 @@ use super::lookup::topic_named;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::cluster::view::Topic;
-use crate::error::{Asked, of_metastore};
+use crate::error::{Asked, of_leader_epoch, of_metastore};
+use crate::leader_epoch::{self, LEADER_EPOCH};
 
-/// The only epoch.
-const EPOCH: i32 = 0;
 /// "No epoch".
 const NO_EPOCH: i32 = -1;
 
@@ -76,10 +75,12 @@ async fn ends(
 
 /// Where `asked` ends, for a client that takes `current` for the epoch of the leader.
 fn epoch_end(current: i32, asked: i32, log_end: Offset) -> Result<EpochEnd, ResponseError> {
-    if current > EPOCH {
-        return Err(ResponseError::UnknownLeaderEpoch);
-    }
-    Ok(if asked == EPOCH { (EPOCH, log_end) } else { NEVER })
+    leader_epoch::check(current).map_err(of_leader_epoch)?;
+    Ok(if asked == LEADER_EPOCH {
+        (LEADER_EPOCH, log_end)
+    } else {
+        NEVER
+    })
 }
 
 fn answer(partition: i32, end: Result<EpochEnd, ResponseError>) -> EpochEndOffset {

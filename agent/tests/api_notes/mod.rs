@@ -77,6 +77,7 @@ const NOTES: &[Note] = &[
     note(ApiKey::ApiVersions, &[35, 511], "agent/tests/wire.rs"),
     note(ApiKey::CreateTopics, &[4, 464, 516, 525], "agent/tests/admin.rs"),
     note(ApiKey::DeleteTopics, &[4, 516, 599], "agent/tests/admin.rs"),
+    note(ApiKey::DeleteRecords, &[107], "crates/dev-stack/tests/e2e/admin.rs"),
     newest_unencoded(
         ApiKey::InitProducerId,
         &[98, 360],
@@ -94,6 +95,34 @@ const NOTES: &[Note] = &[
         &[848, 1099],
         "agent/src/handlers/consumer_group_describe.rs",
     ),
+    note(
+        ApiKey::OffsetForLeaderEpoch,
+        &[279, 320],
+        "agent/src/handlers/offset_for_leader_epoch.rs",
+    ),
+    note(ApiKey::DescribeAcls, &[140], "agent/tests/consoles.rs"),
+    note(ApiKey::CreateAcls, &[140], "agent/tests/consoles.rs"),
+    note(ApiKey::DeleteAcls, &[140], "agent/tests/consoles.rs"),
+    note(ApiKey::DescribeConfigs, &[133, 226, 569], "agent/tests/alterations.rs"),
+    note(ApiKey::AlterConfigs, &[133], "agent/tests/alterations.rs"),
+    note(ApiKey::DescribeLogDirs, &[113, 827], "agent/tests/alterations.rs"),
+    note(ApiKey::CreatePartitions, &[195], "agent/tests/alterations.rs"),
+    note(ApiKey::ElectLeaders, &[460], "agent/tests/consoles.rs"),
+    note(ApiKey::IncrementalAlterConfigs, &[339], "agent/tests/alterations.rs"),
+    note(
+        ApiKey::AlterPartitionReassignments,
+        &[455],
+        "agent/src/handlers/alter_partition_reassignments.rs",
+    ),
+    note(ApiKey::ListPartitionReassignments, &[455], "agent/tests/consoles.rs"),
+    note(ApiKey::DescribeClientQuotas, &[546], "agent/tests/consoles.rs"),
+    note(ApiKey::DescribeUserScramCredentials, &[554], "agent/tests/consoles.rs"),
+    note(ApiKey::DescribeCluster, &[700, 919, 1073], "agent/tests/alterations.rs"),
+    note(ApiKey::DescribeProducers, &[664], "agent/tests/consoles.rs"),
+    note(ApiKey::DescribeTransactions, &[664], "agent/tests/consoles.rs"),
+    note(ApiKey::ListTransactions, &[664], "agent/tests/consoles.rs"),
+    note(ApiKey::ListConfigResources, &[714, 1142], "agent/tests/alterations.rs"),
+    note(ApiKey::DescribeTopicPartitions, &[966], "agent/tests/alterations.rs"),
 ];
 
 /// The table of what is served.
@@ -211,7 +240,7 @@ fn why_not(key: ApiKey) -> &'static str {
         | Api::ListPartitionReassignments
         | Api::DescribeCluster
         | Api::DescribeProducers
-        | Api::DescribeTopicPartitions => "administration: not yet",
+        | Api::DescribeTopicPartitions => "it is served",
         Api::AddPartitionsToTxn
         | Api::AddOffsetsToTxn
         | Api::EndTxn
