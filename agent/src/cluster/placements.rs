@@ -42,6 +42,7 @@ mod tests {
             rack: String::new(),
             cache_url: String::new(),
             listeners: Vec::new(),
+            peer_address: String::new(),
         };
         Placement::new(&[agent], None)
     }

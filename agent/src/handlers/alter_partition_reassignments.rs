@@ -101,6 +101,7 @@ mod tests {
             rack: String::new(),
             cache_url: String::new(),
             listeners: Vec::new(),
+            peer_address: String::new(),
         };
         let placement = Placement::new(&[agent], None);
         let judge = |topic, index, replicas: Option<Vec<i32>>| {
