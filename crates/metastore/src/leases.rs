@@ -147,6 +147,7 @@ mod tests {
             port: 29092,
             rack: String::new(),
             cache_url: String::new(),
+            peer_address: String::new(),
             listeners: listeners.iter().map(|text| text.parse().unwrap()).collect(),
         };
         let shown = |agent: &LiveAgent, name| agent.through(name).map(|shown| (shown.host, shown.port));
