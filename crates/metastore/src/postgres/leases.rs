@@ -93,11 +93,12 @@ impl Postgres {
             if taken.is_some() {
                 return Ok(node_id);
             }
-            let holder =
-                sqlx::query("SELECT node_id, host, port, rack, cache_url, peer_address, listeners FROM agents WHERE node_id = $1")
-                    .bind(node_id.0)
-                    .fetch_optional(&self.pool)
-                    .await?;
+            let holder = sqlx::query(
+                "SELECT node_id, host, port, rack, cache_url, peer_address, listeners FROM agents WHERE node_id = $1",
+            )
+            .bind(node_id.0)
+            .fetch_optional(&self.pool)
+            .await?;
             if let Some(holder) = holder {
                 return Err(LeaseError::Taken(live_agent(&holder)?));
             }
