@@ -15,7 +15,7 @@ binaries := $(target_dir)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 deployables := -p agent -p materializer-fn -p cache-sidecar
 
 .DEFAULT_GOAL := help
-.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos audit deps clean-data
+.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos conformance audit deps clean-data
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ deny: ## Licences, bans and sources of dependencies, with cargo-deny if it is th
 
 shellcheck: ## Lint shell scripts, with shellcheck if it is there
 	@if command -v shellcheck >/dev/null 2>&1; then \
-		shellcheck .ci/run crates/dev-stack/*.sh crates/sim/mutants/*.sh; \
+		shellcheck -x .ci/run crates/dev-stack/*.sh crates/sim/mutants/*.sh crates/conformance/*.sh crates/conformance/clients/*/*.sh; \
 	else \
 		echo "skipped: shellcheck is not installed"; \
 	fi
@@ -78,6 +78,13 @@ mutants: ## Does the simulator find each invariant broken on purpose? (an hour; 
 chaos: deps ## The real programs under faults and load, judged: make chaos [MINUTES=10] [SEED=7]
 	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack -p chaos
 	@$(binaries)/yaks-chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# All binaries, as the tests and the simulator have them built: a selection would compile half of what they stand on anew.
+conformance: deps ## Every Kafka client against one agent, two, two behind nginx: make conformance [CLIENTS=kcat,java-4] [LAYOUTS=one] [PROFILE=dev]
+	@crates/conformance/install.sh $(target_dir)/conformance
+	$(CARGO) build --profile $(PROFILE) --workspace --bins
+	@$(without_settings) $(binaries)/yaks-conformance --installed $(target_dir)/conformance \
+		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(LAYOUTS),--layouts $(LAYOUTS)) $(ARGS)
 
 audit: ## Check the index of a live deployment against its bucket; the settings are the agent's: make audit [ARGS="--help"]
 	$(CARGO) run --profile $(PROFILE) -p oracle -- audit $(ARGS)
