@@ -1,0 +1,138 @@
+# A whole deployment. infra/README.md draws it and says what it costs.
+
+locals {
+  # ECR twice: one API to sign in, one that hands out images (whose layers come from S3).
+  api_endpoints = concat(["ecr.api", "ecr.dkr", "logs", "secretsmanager"], var.commit_path == "invoke" ? ["lambda"] : [])
+
+  agents_max = var.zones * var.agents.max
+
+  # While a deployment is rolled out, old and new agents stand side by side.
+  connections_max = 2 * local.agents_max * var.agents.pool_size + 2 * local.function_invocations_max + 10
+
+  # Events, the sweep, and with `invoke` one commit in flight per agent.
+  function_invocations_max = var.function_concurrency + 1 + (var.commit_path == "invoke" ? 2 * local.agents_max : 0)
+
+  # Long enough for two tries of S3 and a commit (materializer-fn/src/limits.rs counts on it).
+  function_timeout_s = 10
+
+  alarm_actions = [aws_sns_topic.alarms.arn]
+
+  # What agent, sidecar and function are told alike.
+  environment = merge({
+    YAKS_S3_REGION     = data.aws_region.this.name
+    YAKS_S3_BUCKET     = module.bucket.id
+    YAKS_S3_PATH_STYLE = "false"
+    YAKS_DB_HOST       = module.database.connection.host
+    YAKS_DB_PORT       = tostring(module.database.connection.port)
+    YAKS_DB_NAME       = module.database.connection.name
+    YAKS_DB_USER       = module.database.connection.user
+    YAKS_DB_SSLMODE    = var.database_ca_file == "" ? "require" : "verify-full"
+  }, var.database_ca_file == "" ? {} : { YAKS_DB_SSLROOTCERT = var.database_ca_file })
+}
+
+data "aws_region" "this" {}
+
+resource "aws_sns_topic" "alarms" {
+  name = "${var.name}-alarms"
+
+  lifecycle {
+    precondition {
+      condition     = local.connections_max <= var.database.max_connections
+      error_message = "Agents and function may open ${local.connections_max} connections at once (2 x zones x agents.max x agents.pool_size while a deployment is rolled out, 2 for each of up to ${local.function_invocations_max} invocations, 10 to spare), but database.max_connections is ${var.database.max_connections}."
+    }
+  }
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  for_each = toset(var.alarm_emails)
+
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = each.value
+}
+
+module "network" {
+  source = "./modules/network"
+
+  name          = var.name
+  zones         = var.zones
+  vpc_cidr      = var.vpc_cidr
+  existing_vpc  = var.existing_vpc
+  egress        = var.egress
+  api_endpoints = local.api_endpoints
+  client_cidrs  = var.client_cidrs
+  scrape_cidrs  = var.scrape_cidrs
+}
+
+module "bucket" {
+  source = "./modules/bucket"
+
+  name          = var.name
+  protect       = var.protect
+  alarm_actions = local.alarm_actions
+}
+
+module "database" {
+  source = "./modules/database"
+
+  name               = var.name
+  subnet_ids         = module.network.database_subnet_ids
+  security_group_id  = module.network.security_groups.database
+  database           = var.database
+  password_version   = var.password_version
+  protect            = var.protect
+  log_retention_days = var.log_retention_days
+  alarm_actions      = local.alarm_actions
+}
+
+module "materializer" {
+  source = "./modules/materializer"
+
+  name              = var.name
+  zip               = var.materializer_zip
+  architecture      = var.architecture
+  bucket            = module.bucket
+  environment       = local.environment
+  password          = module.database.password
+  timeout_s         = local.function_timeout_s
+  subnet_ids        = values(module.network.agent_subnets)
+  security_group_id = module.network.security_groups.function
+  # A queue's readers are limited by themselves. What S3 sends directly is not.
+  reserved_concurrency = var.event_source == "s3" ? local.function_invocations_max : -1
+  log_retention_days   = var.log_retention_days
+  alarm_actions        = local.alarm_actions
+}
+
+module "events" {
+  source = "./modules/events"
+
+  name                 = var.name
+  event_source         = var.event_source
+  bucket               = module.bucket
+  function             = module.materializer.function
+  function_timeout_s   = local.function_timeout_s
+  function_concurrency = var.function_concurrency
+  alarm_actions        = local.alarm_actions
+}
+
+module "agent" {
+  source = "./modules/agent"
+
+  name               = var.name
+  agent_image        = var.agent_image
+  cache_image        = var.cache_image
+  architecture       = var.architecture
+  agents             = var.agents
+  environment        = local.environment
+  secret             = module.database.secret
+  commit_path        = var.commit_path
+  function           = module.materializer.function
+  bucket             = module.bucket
+  vpc_id             = module.network.vpc_id
+  subnets            = module.network.agent_subnets
+  zone_ids           = module.network.zone_ids
+  security_groups    = module.network.security_groups
+  tls                = var.tls
+  log_retention_days = var.log_retention_days
+  alarm_actions      = local.alarm_actions
+}

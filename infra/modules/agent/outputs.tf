@@ -1,0 +1,19 @@
+output "cluster" { value = aws_ecs_cluster.this.name }
+
+output "bootstrap_servers" {
+  description = "Zone id => bootstrap server of that zone."
+  value       = { for zone, host in local.zone_names : var.zone_ids[zone] => "${host}:${local.kafka_port}" }
+}
+
+output "scrape_name" {
+  description = "DNS name with the address of every agent; metrics are on port 9090."
+  value       = "${aws_service_discovery_service.agents.name}.${aws_service_discovery_private_dns_namespace.this.name}"
+}
+
+output "migrate_task" {
+  description = "Task definition that brings the schema up to date, this version of it."
+  value       = aws_ecs_task_definition.migrate.arn
+}
+
+output "load_balancer_suffix" { value = aws_lb.this.arn_suffix }
+output "services" { value = [for service in aws_ecs_service.this : service.name] }

@@ -1,0 +1,145 @@
+# What runs in a task: the agent, and beside it the sidecar, which may come and go.
+
+locals {
+  # Nothing means AWS and its credential chain. As arguments: ECS drops variables without a value, and the program's defaults, which
+  # are a laptop's, would come through (hashicorp/terraform-provider-aws issue 39533).
+  aws_arguments = ["--s3-endpoint=", "--s3-access-key=", "--s3-secret-key="]
+
+  agent_environment = merge(var.environment, {
+    YAKS_NODE_ID       = "auto"
+    YAKS_COMMIT_PATH   = var.commit_path
+    YAKS_CACHE_ENABLED = "true"
+    YAKS_DB_POOL_SIZE  = tostring(var.agents.pool_size)
+    YAKS_LOG_FORMAT    = "json"
+  }, var.commit_path == "invoke" ? { YAKS_LAMBDA_FUNCTION = var.function.name } : {})
+
+  # Of the settings that all share, the sidecar knows S3's.
+  cache_environment = merge({ for name, value in var.environment : name => value if startswith(name, "YAKS_S3_") }, {
+    YAKS_CACHE_HOST    = "127.0.0.1"
+    YAKS_CACHE_SIZE_MB = tostring(var.agents.cache_memory_mb)
+    YAKS_CACHE_DISK_MB = tostring(var.agents.cache_disk_gib * 1024)
+    YAKS_LOG_FORMAT    = "json"
+  })
+
+  # Only this key of the secret, and this version of it: a new password makes new tasks.
+  secrets = [{
+    name      = "YAKS_DB_PASSWORD"
+    valueFrom = "${var.secret.arn}:password::${var.secret.version}"
+  }]
+
+  logs = {
+    for program, group in aws_cloudwatch_log_group.this : program => {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = group.name
+        awslogs-region        = data.aws_region.this.name
+        awslogs-stream-prefix = program
+        # When CloudWatch does not take them, log lines are lost rather than requests delayed.
+        mode            = "non-blocking"
+        max-buffer-size = "4m"
+      }
+    }
+  }
+}
+
+resource "aws_ecs_task_definition" "agent" {
+  for_each = var.subnets
+
+  family                   = "${var.name}-${each.key}"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = var.agents.cpu
+  memory                   = var.agents.memory_mb
+  task_role_arn            = aws_iam_role.task.arn
+  execution_role_arn       = aws_iam_role.execution.arn
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = var.architecture == "arm64" ? "ARM64" : "X86_64"
+  }
+
+  # The sidecar's disk dies with the task. Images and logs lie there too.
+  ephemeral_storage {
+    size_in_gib = max(21, var.agents.cache_disk_gib + 10)
+  }
+
+  volume {
+    name = "cache"
+  }
+
+  container_definitions = jsonencode([
+    {
+      name      = "agent"
+      image     = var.agent_image
+      essential = true
+      command   = local.aws_arguments
+      environment = [for name, value in merge(local.agent_environment, {
+        # Its zone's own name of the load balancer: clients that bootstrap in a zone stay in it.
+        YAKS_ADVERTISED_HOST = local.zone_names[each.key]
+        YAKS_RACK            = var.zone_ids[each.key]
+      }) : { name = name, value = value }]
+      secrets                = local.secrets
+      portMappings           = [for port in [local.kafka_port, local.admin_port] : { containerPort = port, hostPort = port, protocol = "tcp" }]
+      logConfiguration       = local.logs["agent"]
+      readonlyRootFilesystem = true
+      # It needs up to 25 s to answer everybody and end its stream (YAKS_SHUTDOWN_MS).
+      stopTimeout    = 60
+      mountPoints    = []
+      systemControls = []
+      volumesFrom    = []
+    },
+    {
+      name  = "cache"
+      image = var.cache_image
+      # Without it agents read S3 themselves: it must neither hold up their start nor take them along.
+      essential = false
+      restartPolicy = {
+        enabled              = true
+        restartAttemptPeriod = 60
+      }
+      command     = local.aws_arguments
+      environment = [for name, value in local.cache_environment : { name = name, value = value }]
+      # Its own limit, so that it is the sidecar that dies when it takes too much.
+      memory                 = var.agents.cache_memory_mb + 400
+      mountPoints            = [{ sourceVolume = "cache", containerPath = "/var/cache/yaks", readOnly = false }]
+      logConfiguration       = local.logs["cache"]
+      readonlyRootFilesystem = true
+      stopTimeout            = 30
+      portMappings           = []
+      systemControls         = []
+      volumesFrom            = []
+    },
+  ])
+}
+
+# Run once per version, before the agents of that version can start: the output migrate_command.
+resource "aws_ecs_task_definition" "migrate" {
+  family                   = "${var.name}-migrate"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = 256
+  memory                   = 512
+  execution_role_arn       = aws_iam_role.execution.arn
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = var.architecture == "arm64" ? "ARM64" : "X86_64"
+  }
+
+  container_definitions = jsonencode([
+    {
+      name                   = "migrate"
+      image                  = var.agent_image
+      essential              = true
+      command                = ["migrate"]
+      environment            = [for name, value in merge(var.environment, { YAKS_LOG_FORMAT = "json" }) : { name = name, value = value }]
+      secrets                = local.secrets
+      logConfiguration       = local.logs["migrate"]
+      readonlyRootFilesystem = true
+      mountPoints            = []
+      portMappings           = []
+      systemControls         = []
+      volumesFrom            = []
+    },
+  ])
+}

@@ -1,0 +1,75 @@
+variable "name" { type = string }
+variable "agent_image" { type = string }
+variable "cache_image" { type = string }
+variable "architecture" { type = string }
+
+variable "agents" {
+  type = object({
+    min             = number
+    max             = number
+    cpu             = number
+    memory_mb       = number
+    cache_memory_mb = number
+    cache_disk_gib  = number
+    pool_size       = number
+  })
+}
+
+variable "environment" {
+  description = "Settings that all programs share."
+  type        = map(string)
+}
+
+variable "secret" {
+  type = object({
+    arn     = string
+    version = string
+  })
+}
+
+variable "commit_path" { type = string }
+
+variable "function" {
+  type = object({
+    name = string
+    arn  = string
+  })
+}
+
+variable "bucket" {
+  type = object({
+    id    = string
+    arn   = string
+    slots = string
+  })
+}
+
+variable "vpc_id" { type = string }
+
+variable "subnets" {
+  description = "Zone name => subnet."
+  type        = map(string)
+}
+
+variable "zone_ids" {
+  description = "Zone name => zone id."
+  type        = map(string)
+}
+
+variable "security_groups" {
+  type = object({
+    agent         = string
+    load_balancer = string
+  })
+}
+
+variable "tls" {
+  type = object({
+    certificate_arn = string
+    hosted_zone_id  = string
+    domain          = string
+  })
+}
+
+variable "log_retention_days" { type = number }
+variable "alarm_actions" { type = list(string) }

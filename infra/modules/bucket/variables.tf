@@ -1,0 +1,3 @@
+variable "name" { type = string }
+variable "protect" { type = bool }
+variable "alarm_actions" { type = list(string) }

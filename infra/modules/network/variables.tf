@@ -1,0 +1,19 @@
+variable "name" { type = string }
+variable "zones" { type = number }
+variable "vpc_cidr" { type = string }
+variable "egress" { type = string }
+variable "client_cidrs" { type = list(string) }
+variable "scrape_cidrs" { type = list(string) }
+
+variable "existing_vpc" {
+  type = object({
+    id      = string
+    cidr    = string
+    subnets = map(string)
+  })
+}
+
+variable "api_endpoints" {
+  description = "AWS services, besides S3, that tasks call."
+  type        = set(string)
+}
