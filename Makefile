@@ -15,7 +15,7 @@ binaries := $(target_dir)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 deployables := -p agent -p materializer-fn -p cache-sidecar
 
 .DEFAULT_GOAL := help
-.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos conformance audit deps clean-data
+.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos conformance audit infra-test deps clean-data
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ deny: ## Licences, bans and sources of dependencies, with cargo-deny if it is th
 
 shellcheck: ## Lint shell scripts, with shellcheck if it is there
 	@if command -v shellcheck >/dev/null 2>&1; then \
-		shellcheck -x .ci/run crates/dev-stack/*.sh crates/sim/mutants/*.sh crates/conformance/*.sh crates/conformance/clients/*/*.sh; \
+		shellcheck -x .ci/run crates/dev-stack/*.sh crates/sim/mutants/*.sh crates/conformance/*.sh crates/conformance/clients/*/*.sh infra/test/*.sh; \
 	else \
 		echo "skipped: shellcheck is not installed"; \
 	fi
@@ -88,6 +88,9 @@ conformance: deps ## Every Kafka client against one agent, two, two behind nginx
 
 audit: ## Check the index of a live deployment against its bucket; the settings are the agent's: make audit [ARGS="--help"]
 	$(CARGO) run --profile $(PROFILE) -p oracle -- audit $(ARGS)
+
+infra-test: deps ## Deploy infra/ on an emulated AWS, run the programs on it, destroy it; needs terraform
+	@infra/test/run.sh
 
 deps: # Install what is missing, with apt
 	@crates/dev-stack/install.sh

@@ -1,0 +1,43 @@
+"""Checks a deployment on the emulated AWS.
+
+    check.py cost STATE PROFILE                           infra/README.md says what it costs
+    check.py words STATE                                  settings and log lines that Terraform names exist
+    check.py run STATE BINARIES WORK ROLES                the real programs work on it; writes down which keys were which role's
+    check.py policies STATE CALLS ROLES                   their calls, and AWS's own, against the rendered policies
+
+STATE is the output of `terraform show -json`. The endpoint is AWS_ENDPOINT_URL."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import cost
+import policies
+import run_programs
+import words
+from deployment import Deployment
+
+
+def main(what, state, *rest):
+    deployment = Deployment(state)
+    if what == "words":
+        words.check_settings(deployment)
+        words.check_log_alarms(deployment)
+    elif what == "cost":
+        cost.check(deployment, *rest)
+    elif what == "run":
+        binaries, work, roles_file = rest
+        roles = run_programs.run(deployment, binaries, work, os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"])
+        keys = {kind: {"AccessKeyId": credentials["AccessKeyId"]} for kind, credentials in roles.items()}
+        Path(roles_file).write_text(json.dumps(keys), encoding="utf-8")
+    elif what == "policies":
+        calls, roles_file = rest
+        roles = json.loads(Path(roles_file).read_text(encoding="utf-8"))
+        policies.check(deployment, policies.recorded_calls(calls, roles))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

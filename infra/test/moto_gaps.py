@@ -1,0 +1,164 @@
+"""What this version of moto gets wrong, or takes and forgets, so that a second plan would see a change where AWS has none. Each function fills
+one gap; drop it when moto has closed it."""
+
+import json
+import uuid
+
+import moto.s3.notifications
+
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+from moto.awslambda.models import LambdaFunction
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.iam.access_control import PermissionResult
+from moto.rds.models import DBCluster, DBClusterParameterGroup, DBInstance, DBParameterGroup
+from moto.s3.models import FakeBucket
+from moto.sqs.models import Queue
+
+from policy import statements
+
+
+def fill(request):
+    """`request.if_none_match` is the header of the request that this thread is serving."""
+    conditions_of_bucket_policies(request)
+    whole_s3_events()
+    new_architectures_of_functions()
+    tags_of_scalable_targets()
+    settings_of_ecs_services()
+    descriptions_of_rules_without_addresses()
+    sources_of_parameters()
+    ids_of_db_instances()
+    no_old_scaling_of_clusters()
+    compact_redrive_policies()
+
+
+def conditions_of_bucket_policies(request):
+    """moto takes a condition that does not hold for a denial. Bucket policies are evaluated by policy.py instead: a PUT without its
+    If-None-Match is refused to whoever sends it. (As if TLS were there: here it is not.)"""
+
+    def get_permission(self, action, resource):
+        context = {"aws:SecureTransport": "true"}
+        if request.if_none_match:
+            context["s3:if-none-match"] = request.if_none_match
+        document = json.loads(self.policy) if self.policy else {"Statement": []}
+        denied = any(s.denies and s.decides((action, resource, context)) for s in statements("bucket", document))
+        return PermissionResult.DENIED if denied else PermissionResult.NEUTRAL
+
+    FakeBucket.get_permission = get_permission
+
+
+def whole_s3_events():
+    """With the fields that S3 always sends, and that the function's type insists on."""
+    make = moto.s3.notifications._get_s3_event
+
+    def event(*arguments):
+        made = make(*arguments)
+        for record in made["Records"]:
+            record["userIdentity"] = {"principalId": "AWS:AROAEXAMPLE:infra-test"}
+            record["requestParameters"] = {"sourceIPAddress": "127.0.0.1"}
+            record["responseElements"] = {"x-amz-request-id": "C3D13FE58DE4C810", "x-amz-id-2": "example"}
+            record["s3"]["bucket"]["ownerIdentity"] = {"principalId": "A3NL1KOZZKExample"}
+            record["s3"]["object"]["sequencer"] = "0055AED6DCD90281E5"
+        return made
+
+    moto.s3.notifications._get_s3_event = event
+
+
+def new_architectures_of_functions():
+    """New code may be for another processor."""
+    update = LambdaFunction.update_function_code
+
+    def update_function_code(self, updated):
+        if updated.get("Architectures"):
+            self.architectures = updated["Architectures"]
+        return update(self, updated)
+
+    LambdaFunction.update_function_code = update_function_code
+
+
+def tags_of_scalable_targets():
+    tags = {}
+    register = ApplicationAutoScalingResponse.register_scalable_target
+
+    def register_scalable_target(self):
+        answer = register(self)
+        tags.setdefault(json.loads(answer)["ScalableTargetARN"], {}).update(self._get_param("Tags") or {})
+        return answer
+
+    def list_tags_for_resource(self):
+        return json.dumps({"Tags": tags.get(self._get_param("ResourceARN"), {})})
+
+    ApplicationAutoScalingResponse.register_scalable_target = register_scalable_target
+    ApplicationAutoScalingResponse.list_tags_for_resource = list_tags_for_resource
+
+
+def settings_of_ecs_services():
+    """The grace period of the health check, and whether tasks are moved between zones."""
+    create = EC2ContainerServiceResponse.create_service
+
+    def create_service(self):
+        answer = create(self)
+        service = answer.result["service"]
+        service.health_check_grace_period_seconds = self._get_param("healthCheckGracePeriodSeconds")
+        service.availability_zone_rebalancing = self._get_param("availabilityZoneRebalancing") or "DISABLED"
+        return answer
+
+    EC2ContainerServiceResponse.create_service = create_service
+
+
+def descriptions_of_rules_without_addresses():
+    """Rules that name another group or a prefix list have a description too."""
+    create = SecurityGroupRule.__init__
+
+    def __init__(self, *arguments, **named):
+        create(self, *arguments, **named)
+        self.prefix_list = named.get("prefix_list_id") or next(
+            (value for value in arguments if isinstance(value, dict) and "PrefixListId" in value), {}
+        )
+
+    def description(self):
+        return next((of["Description"] for of in (self.ip_range, self.source_group, self.prefix_list) if "Description" in of), None)
+
+    SecurityGroupRule.__init__ = __init__
+    SecurityGroupRule.description = property(description)
+
+
+def sources_of_parameters():
+    """A parameter that was set says so; the provider leaves others out."""
+    for group, method in ((DBParameterGroup, "update_parameters"), (DBClusterParameterGroup, "update_cluster_parameters")):
+        set_parameters = getattr(group, method)
+
+        def update(self, parameters, set_parameters=set_parameters):
+            set_parameters(self, [{**parameter, "Source": "user"} for parameter in parameters])
+
+        setattr(group, method, update)
+
+
+def ids_of_db_instances():
+    """Each has one of its own; the provider asks by it."""
+    create = DBInstance.__init__
+
+    def __init__(self, *arguments, **named):
+        create(self, *arguments, **named)
+        self.dbi_resource_id = f"db-{uuid.uuid4().hex[:26].upper()}"
+
+    DBInstance.__init__ = __init__
+
+
+def no_old_scaling_of_clusters():
+    """What Serverless v1 had, only for clusters that have it."""
+    configuration = DBCluster.scaling_configuration_info.fget
+    DBCluster.scaling_configuration_info = property(lambda self: configuration(self) if self.scaling_configuration else None)
+
+
+def compact_redrive_policies():
+    """As AWS writes them. The provider compares text."""
+    attributes = Queue.attributes.fget
+
+    def compacted(self):
+        result = attributes(self)
+        if result.get("RedrivePolicy"):
+            result["RedrivePolicy"] = json.dumps(json.loads(result["RedrivePolicy"]), separators=(",", ":"))
+        return result
+
+    Queue.attributes = property(compacted)

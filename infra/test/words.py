@@ -1,0 +1,46 @@
+"""Words that Terraform and the programs must have in common, and that no compiler compares: names of settings and log lines."""
+
+import re
+from pathlib import Path
+
+from deployment import settings_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def documented_settings(program):
+    """The table that README.md has of a program; a test there keeps it equal to the code."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split(f"<!-- settings:{program}:begin -->")[1].split(f"<!-- settings:{program}:end -->")[0]
+    return set(re.findall(r"^\| `(YAKS_\w+)`", table, re.MULTILINE))
+
+
+def rendered_settings(deployment):
+    agent, migrate = deployment.containers("agent"), deployment.containers("migrate")["migrate"]
+    secrets = {secret["name"] for secret in agent["agent"]["secrets"]}
+    return {
+        "agent": set(settings_of(agent["agent"])) | secrets | set(settings_of(migrate)),
+        "cache": set(settings_of(agent["cache"])),
+        "materializer": set(deployment.function_settings()),
+    }
+
+
+def check_settings(deployment):
+    """A misspelt variable is one that a program never reads."""
+    for program, names in rendered_settings(deployment).items():
+        unknown = names - documented_settings(program)
+        assert not unknown, f"{program} has no settings {sorted(unknown)}"
+        print(f"  {program}: {len(names)} settings, all of them known")
+
+
+def check_log_alarms(deployment):
+    """A log line that was reworded would silence its alarm."""
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("agent/src", "cache-sidecar/src", "materializer-fn/src")
+        for path in (ROOT / folder).rglob("*.rs")
+    )
+    for metric_filter in deployment.all("aws_cloudwatch_log_metric_filter"):
+        for words in re.findall(r'\$\.message = "([^"]+)"', metric_filter["pattern"]):
+            assert f'"{words}"' in sources, f"{metric_filter['name']}: nobody logs {words!r}"
+            print(f"  {metric_filter['name']}: {words!r} is in the sources")
