@@ -250,6 +250,7 @@ impl Working {
         let context = self.consumer.context();
         let own = context.assigned();
         read.retain(|partition, _| own.contains(partition));
+        context.add_known(&own, read);
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in &*read {
             offsets
@@ -297,6 +298,16 @@ impl Observer {
             .insert(self.name.clone());
         book.read.entry(partition).or_default().insert(offset);
         true
+    }
+
+    /// Where others stood in partitions that have nothing new: a member that has read nothing yet shows by committing that it may.
+    fn add_known(&self, own: &BTreeSet<i32>, read: &mut BTreeMap<i32, i64>) {
+        let book = self.ledger.book();
+        for partition in own {
+            if let Some(committed) = book.committed.get(partition) {
+                read.entry(*partition).or_insert(*committed);
+            }
+        }
     }
 
     /// Whatever lies below a committed offset has to have been read by somebody.
