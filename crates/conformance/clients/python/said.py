@@ -56,8 +56,7 @@ def shared(first, second):
 def story(label):
     """(partition, key, value, headers) of what is produced under a label."""
     return [
-        (i % PARTITIONS, f"k{i}".encode(), f"{label}-{i}".encode(), [("label", label.encode())])
-        for i in range(RECORDS)
+        (i % PARTITIONS, f"k{i}".encode(), f"{label}-{i}".encode(), [("label", label.encode())]) for i in range(RECORDS)
     ]
 
 
