@@ -8,11 +8,7 @@ use anyhow::{Context as _, Result};
 const BEGIN: &str = "<!-- clients:begin -->\n";
 const END: &str = "<!-- clients:end -->";
 const HEADING: &str = "# Protocol\n";
-const SECTION: &str = "## Which clients were tried
-
-`make conformance` runs every client's own package against one agent, two agents, and two agents behind one nginx address. `yes`: passed in all
-three; `-`: the client does not have it; otherwise the layouts in which it failed.
-";
+const SECTION: &str = "## Clients\n\nWhat each client was seen to do, by `make conformance`.\n";
 
 /// Puts the tables between the markers; makes the document, or its section, where it is not there.
 pub(crate) fn write(document: &Path, tables: &str) -> Result<()> {
@@ -44,10 +40,7 @@ mod tests {
     #[test]
     fn a_document_without_the_section_gets_it() {
         let after = placed("# Protocol\n", "new");
-        assert!(
-            after.contains("## Which clients were tried") && after.contains("\nnew\n"),
-            "{after}"
-        );
+        assert!(after.contains("## Clients") && after.contains("\nnew\n"), "{after}");
         assert_eq!(placed(&after, "new"), after, "a second run changes nothing");
     }
 }
