@@ -20,6 +20,8 @@ esac
 
 # Small and quick to start.
 java_() { timeout 90 java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$jars/*" "$@"; }
+# 3.9 gives a call 5 seconds, which a busy machine may take to warm up Java.
+groups_command() { with_server $tools.consumer.group.ConsumerGroupCommand --timeout 60000 "$@"; }
 with_server() { java_ "$1" --bootstrap-server "$bootstrap" "${@:2}"; }
 
 topics_create() {
@@ -87,19 +89,19 @@ get_offsets() {
 }
 
 groups_list() {
-    with_server $tools.consumer.group.ConsumerGroupCommand --list >out1
+    groups_command --list >out1
     expect list out1 "^$group$"
-    with_server $tools.consumer.group.ConsumerGroupCommand --list --state >out2
+    groups_command --list --state >out2
     expect state out2 "^$group +Empty *$"
 }
 
 groups_describe() {
-    with_server $tools.consumer.group.ConsumerGroupCommand --describe --group "$group" >out1 2>err1
+    groups_command --describe --group "$group" >out1 2>err1
     cat out1 err1 >both
     expect "no members" both "^Consumer group '$group' has no active members\.$"
     expect header out1 '^GROUP +TOPIC +PARTITION +(LEADER-EPOCH +)?CURRENT-OFFSET +LOG-END-OFFSET +LAG +CONSUMER-ID +HOST +CLIENT-ID *$'
     expect row out1 "^$group +$topic +0 +([0-9-]+ +)?[0-9]+ +[0-9]+ +0 +- +- +- *$"
-    with_server $tools.consumer.group.ConsumerGroupCommand --describe --group "$group" --state >out2
+    groups_command --describe --group "$group" --state >out2
     expect "state header" out2 '^GROUP +COORDINATOR \(ID\) +ASSIGNMENT-STRATEGY +STATE +(GROUP-EPOCH +TARGET-ASSIGNMENT-EPOCH +)?#MEMBERS *$'
     expect state out2 "^$group +[^ ]+:[0-9]+ +\([0-9]+\) +(- +)?Empty +(- +- +)?0 *$"
 }
@@ -110,18 +112,18 @@ groups_members() {
     reader=$!
     until_so "a member has all partitions" has_member
     expect header out1 '^GROUP +CONSUMER-ID +HOST +CLIENT-ID +#PARTITIONS +(.*ASSIGNMENT)?'
-    with_server $tools.consumer.group.ConsumerGroupCommand --describe --group "$group-members" >out2
+    groups_command --describe --group "$group-members" >out2
     expect row out2 "^$group-members +$topic +0 +([0-9-]+ +)?[0-9-]+ +[0-9]+ +[0-9-]+ +console-consumer-[^ ]+ +/[^ ]+ +console-consumer *$"
     kill "$reader"
     wait "$reader" || true
 }
 has_member() {
-    with_server $tools.consumer.group.ConsumerGroupCommand --describe --group "$group-members" --members --verbose >out1 2>err2 || true
+    groups_command --describe --group "$group-members" --members --verbose >out1 2>err2 || true
     grep -q -E "^$group-members +console-consumer-[^ ]+ +/[^ ]+ +console-consumer +3 +.*[(:]0,1,2" out1
 }
 
 groups_reset_offsets() {
-    with_server $tools.consumer.group.ConsumerGroupCommand --reset-offsets --group "$group" --topic "$topic" --to-earliest --execute >out1
+    groups_command --reset-offsets --group "$group" --topic "$topic" --to-earliest --execute >out1
     # 3.9 does not end the line of the header.
     expect header out1 '^GROUP +TOPIC +PARTITION +NEW-OFFSET'
     for partition in 0 1 2; do
@@ -130,9 +132,9 @@ groups_reset_offsets() {
 }
 
 groups_delete() {
-    with_server $tools.consumer.group.ConsumerGroupCommand --delete --group "$group" >out1
+    groups_command --delete --group "$group" >out1
     expect delete out1 "^Deletion of requested consumer groups \('$group'\) was successful\.$"
-    with_server $tools.consumer.group.ConsumerGroupCommand --list >out2
+    groups_command --list >out2
     same "listed after its deletion" "" "$(grep -x "$group" out2 || true)"
 }
 
