@@ -62,6 +62,7 @@ module "network" {
   api_endpoints = local.api_endpoints
   client_cidrs  = var.client_cidrs
   scrape_cidrs  = var.scrape_cidrs
+  direct        = var.advertise == "task"
 }
 
 module "bucket" {
@@ -133,6 +134,7 @@ module "agent" {
   zone_ids           = module.network.zone_ids
   security_groups    = module.network.security_groups
   tls                = var.tls
+  advertise          = var.advertise
   log_retention_days = var.log_retention_days
   alarm_actions      = local.alarm_actions
 }

@@ -86,6 +86,22 @@ variable "scrape_cidrs" {
   }
 }
 
+variable "advertise" {
+  description = "Where clients are sent after bootstrap: `task` (the agents' own addresses, so that data do not pay the load balancer; client_cidrs reach the tasks then), or `zone` (the load balancer's name in the agent's zone)."
+  type        = string
+  default     = "task"
+
+  validation {
+    condition     = contains(["task", "zone"], var.advertise)
+    error_message = "advertise: task or zone."
+  }
+
+  validation {
+    condition     = var.tls == null || var.advertise == "zone"
+    error_message = "tls ends at the load balancer, so it needs advertise = \"zone\"."
+  }
+}
+
 variable "tls" {
   description = "TLS between clients and the load balancer: an ACM certificate for *.domain, and the private Route 53 zone in which <zone>.domain is written. null: plain text."
   type = object({

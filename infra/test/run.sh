@@ -128,12 +128,12 @@ dev() {
     say "dev: the programs have run"
 
     # Another way of everything that has two, on the running deployment.
-    local other=("${profile[@]}" -var event_source=s3 -var commit_path=invoke -var egress=nat -var architecture=x86)
+    local other=("${profile[@]}" -var event_source=s3 -var commit_path=invoke -var egress=nat -var architecture=x86 -var advertise=zone)
     tf dev apply -auto-approve "${other[@]}"
     no_change dev "${other[@]}"
     show dev
     check policies "$work/dev.json" "$calls" "$work/roles.json"
-    say "dev: changed to s3, invoke, nat, x86"
+    say "dev: changed to s3, invoke, nat, x86, zone"
 
     tf dev destroy -auto-approve "${other[@]}"
     is_gone dev

@@ -1,5 +1,5 @@
 # One internal load balancer with an address in each zone, and no traffic between zones: who connects to <zone>.<name> is served in
-# that zone. Agents of a zone advertise that name, so that Kafka clients see one broker per zone, with the zone as its rack.
+# that zone. With advertise = "zone" the agents of a zone advertise that name, and clients see one broker per zone; else each agent.
 
 resource "aws_lb" "this" {
   name                             = "${var.name}-kafka"

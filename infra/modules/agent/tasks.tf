@@ -74,8 +74,8 @@ resource "aws_ecs_task_definition" "agent" {
       essential = true
       command   = local.aws_arguments
       environment = [for name, value in merge(local.agent_environment, {
-        # Its zone's own name of the load balancer: clients that bootstrap in a zone stay in it.
-        YAKS_ADVERTISED_HOST = local.zone_names[each.key]
+        # Its own address, or its zone's name of the load balancer: clients that bootstrap in a zone stay in it.
+        YAKS_ADVERTISED_HOST = var.advertise == "task" ? "auto" : local.zone_names[each.key]
         YAKS_RACK            = var.zone_ids[each.key]
       }) : { name = name, value = value }]
       secrets                = local.secrets

@@ -71,5 +71,6 @@ variable "tls" {
   })
 }
 
+variable "advertise" { type = string }
 variable "log_retention_days" { type = number }
 variable "alarm_actions" { type = list(string) }

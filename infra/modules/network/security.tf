@@ -1,6 +1,8 @@
 # Who may talk to whom, all in one place:
 #
 #   clients -> load balancer :9092 -> agents :9092      scrapers -> agents :9090
+#   clients -> agents :9092, if agents advertise themselves
+#   agents -> agents :9092 (requests of a consumer group go to its coordinator)
 #   load balancer -> agents :9090 (health)
 #   agents, function -> database :5432, S3 :443         agents -> AWS APIs :443
 #
@@ -76,6 +78,35 @@ resource "aws_vpc_security_group_ingress_rule" "agent" {
   ip_protocol                  = "tcp"
   from_port                    = each.value
   to_port                      = each.value
+}
+
+resource "aws_vpc_security_group_ingress_rule" "direct" {
+  for_each = var.direct ? toset(local.client_cidrs) : []
+
+  security_group_id = aws_security_group.agent.id
+  description       = "Kafka clients"
+  cidr_ipv4         = each.value
+  ip_protocol       = "tcp"
+  from_port         = local.kafka_port
+  to_port           = local.kafka_port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "peers" {
+  security_group_id            = aws_security_group.agent.id
+  description                  = "other agents"
+  referenced_security_group_id = aws_security_group.agent.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.kafka_port
+  to_port                      = local.kafka_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "peers" {
+  security_group_id            = aws_security_group.agent.id
+  description                  = "other agents"
+  referenced_security_group_id = aws_security_group.agent.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.kafka_port
+  to_port                      = local.kafka_port
 }
 
 resource "aws_vpc_security_group_ingress_rule" "scrape" {

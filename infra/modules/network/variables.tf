@@ -5,6 +5,11 @@ variable "egress" { type = string }
 variable "client_cidrs" { type = list(string) }
 variable "scrape_cidrs" { type = list(string) }
 
+variable "direct" {
+  description = "Whether clients talk to agents without the load balancer in between."
+  type        = bool
+}
+
 variable "existing_vpc" {
   type = object({
     id      = string
