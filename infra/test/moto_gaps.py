@@ -13,6 +13,7 @@ from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.iam.access_control import PermissionResult
 from moto.rds.models import DBCluster, DBClusterParameterGroup, DBInstance, DBParameterGroup
 from moto.s3.models import FakeBucket
+from moto.s3.responses import S3Response
 from moto.sqs.models import Queue
 
 from policy import statements
@@ -22,6 +23,7 @@ def fill(request):
     """`request.if_none_match` is the header of the request that this thread is serving."""
     conditions_of_bucket_policies(request)
     whole_s3_events()
+    eventbridge_in_notifications()
     new_architectures_of_functions()
     tags_of_scalable_targets()
     settings_of_ecs_services()
@@ -62,6 +64,25 @@ def whole_s3_events():
         return made
 
     moto.s3.notifications._get_s3_event = event
+
+
+def eventbridge_in_notifications():
+    """Whether a bucket tells EventBridge, when it is asked."""
+    get = S3Response.get_bucket_notification
+
+    def get_bucket_notification(self):
+        serialized = self.serialized
+
+        def with_eventbridge(answer):
+            notification = self.backend.get_bucket_notification_configuration(self.bucket_name)
+            if notification and notification.event_bridge is not None:
+                answer.result["EventBridgeConfiguration"] = {}
+            return serialized(answer)
+
+        self.serialized = with_eventbridge
+        return get(self)
+
+    S3Response.get_bucket_notification = get_bucket_notification
 
 
 def new_architectures_of_functions():

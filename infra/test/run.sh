@@ -177,7 +177,8 @@ start_aws() {
     port=$(python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     export AWS_ENDPOINT_URL=http://127.0.0.1:$port
     rm -f "$calls"
-    python "$infra/test/aws.py" "$port" "$calls" >"$work/aws.log" 2>&1 &
+    # Not through the function above: its process would be a shell, and outlived by what it runs.
+    "$work/venv/bin/python" "$infra/test/aws.py" "$port" "$calls" >"$work/aws.log" 2>&1 &
     aws_pid=$!
     until curl -fsS -o /dev/null "$AWS_ENDPOINT_URL/moto-api/data.json" 2>/dev/null; do
         kill -0 "$aws_pid" 2>/dev/null || { cat "$work/aws.log" >&2; fail "moto did not start"; }
