@@ -67,7 +67,7 @@ async fn setting(agent: &TestAgent, topic: &str, name: &str) -> (String, i8) {
         .configs
         .iter()
         .find(|config| config.name.as_str() == name)
-        .unwrap();
+        .expect("it is described");
     (
         config.value.as_deref().unwrap_or_default().to_owned(),
         config.config_source,

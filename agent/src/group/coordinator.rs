@@ -111,6 +111,10 @@ impl Coordinator {
     }
 
     /// Starts a group's task; gives the request back if there is one by now.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what is given back is a request, to be asked again"
+    )]
     fn start(&self, group: &str, first: Option<Asked>) -> Result<(), Option<Asked>> {
         let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
         if inboxes.get(group).is_some_and(|inbox| !inbox.is_closed()) {

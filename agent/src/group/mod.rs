@@ -1,7 +1,7 @@
 //! Consumer groups: who coordinates them, and what a coordinator does.
 //!
 //! Every group is coordinated by one live agent, named by rendezvous hashing ([`tenure`]). The coordinator *takes* the group's
-//! row, which gives it a new coordinator epoch, and holds the group in memory in one task ([`owner`]). Memory is a view: whatever
+//! row, which gives it a new coordinator epoch, and holds the group in memory in one task (`owner`). Memory is a view: whatever
 //! changes the group is written under that epoch before anybody is told of it, and whoever finds its epoch gone forgets
 //! the group. So a coordinator that was replaced, dead or paused, hands out no assignment and accepts no commit any more;
 //! and what members have agreed on outlives it. A request that reaches another agent is passed on to the coordinator ([`relay`]).

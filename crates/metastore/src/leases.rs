@@ -105,7 +105,7 @@ impl LiveAgent {
 pub enum LeaseError {
     /// Somebody else has it.
     #[error("node id {} is taken by {}:{}; set YAKS_NODE_ID=auto or another id", .0.node_id, .0.host, .0.port)]
-    Taken(LiveAgent),
+    Taken(Box<LiveAgent>),
     /// Postgres failed.
     #[error(transparent)]
     Metastore(#[from] MetastoreError),

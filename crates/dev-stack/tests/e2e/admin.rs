@@ -141,15 +141,8 @@ fn an_altered_size_limit_holds_at_every_agent_within_its_view() {
 fn settings_are_described_with_where_they_come_from() {
     let kafka = shared().kafka();
     let topic = kafka.create_topic("described", 1);
+    // What is refused is agent/tests/alterations.rs's business: the Rust client tells of no resource's error.
     kafka.alter(&topic, "retention.ms", "60000").unwrap();
-    assert_eq!(
-        kafka.alter(&topic, "no.such.setting", "1"),
-        Err(RDKafkaErrorCode::InvalidConfig)
-    );
-    assert_eq!(
-        kafka.alter(&topic, "compression.type", "zstd"),
-        Err(RDKafkaErrorCode::InvalidConfig)
-    );
     let broker = kafka.brokers()[0];
     let wanted = [ResourceSpecifier::Topic(&topic), ResourceSpecifier::Broker(broker)];
     let mut described = Vec::new();

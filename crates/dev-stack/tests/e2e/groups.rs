@@ -1,5 +1,6 @@
 //! Consumer groups through librdkafka: rebalances, commits, and coordinators that go.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -174,6 +175,11 @@ fn groups_work_behind_one_address() {
         agent_env(config, "YAKS_ADVERTISED_PORT", &port);
     });
     proxy.forward_to(&stack.brokers());
+    // Until they know of each other they are brokers of their own, and a client that meets both loses what it asked the first.
+    wait_until("the agents are shown as one broker", || {
+        let shown: BTreeSet<Vec<i32>> = (0..3).map(|n| stack.kafka_at(n).brokers()).collect();
+        shown.len() == 1
+    });
     let mut scene = Scene::new(Kafka::new(format!("127.0.0.1:{port}")));
     let members = [scene.member("a"), scene.member("b"), scene.member("c")];
     wait_until("three members share", || {

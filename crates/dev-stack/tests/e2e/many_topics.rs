@@ -13,12 +13,11 @@ const TOPICS_AT_ONCE: usize = 100;
 const PARTITIONS: i32 = 10;
 const QUESTIONS: usize = 200;
 
-/// What issue 4 asks of a release build. A debug build is slower by a factor that depends on the machine: there only memory
+/// What a release build has to reach. A debug build is slower by a factor that depends on the machine: there only memory
 /// and order of magnitude are judged.
 const SLACK: u32 = if cfg!(debug_assertions) { 100 } else { 1 };
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are what this test is for")]
 fn a_thousand_topics_are_created_and_told_of_quickly_in_little_memory() {
     let running = Running::start(1, |_| ());
     let kafka = running.kafka();

@@ -229,10 +229,10 @@ impl Working {
         let mut read: BTreeMap<i32, i64> = BTreeMap::new();
         let mut last_commit = Instant::now();
         while !self.stop.load(Ordering::SeqCst) {
-            if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(20)) {
-                if self.consumer.context().has_read(message.partition(), message.offset()) {
-                    read.insert(message.partition(), message.offset() + 1);
-                }
+            if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(20))
+                && self.consumer.context().has_read(message.partition(), message.offset())
+            {
+                read.insert(message.partition(), message.offset() + 1);
             }
             if last_commit.elapsed() >= COMMIT_INTERVAL {
                 last_commit = Instant::now();

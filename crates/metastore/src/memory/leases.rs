@@ -92,7 +92,7 @@ impl Tables {
             && held.is_live(now)
             && held.incarnation != agent.incarnation
         {
-            return Err(LeaseError::Taken(held.agent.clone()));
+            return Err(LeaseError::Taken(Box::new(held.agent.clone())));
         }
         self.check_stream(agent.stream)?;
         let lease = Lease {

@@ -100,7 +100,7 @@ impl Postgres {
             .fetch_optional(&self.pool)
             .await?;
             if let Some(holder) = holder {
-                return Err(LeaseError::Taken(live_agent(&holder)?));
+                return Err(LeaseError::Taken(Box::new(live_agent(&holder)?)));
             }
         }
     }
