@@ -19,7 +19,8 @@ case $version in
 esac
 
 # Small and quick to start.
-java_() { timeout 90 java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$jars/*" "$@"; }
+java_command=(timeout 90 java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$jars/*")
+java_() { "${java_command[@]}" "$@"; }
 # 3.9 gives a call 5 seconds, which a busy machine may take to warm up Java.
 groups_command() { with_server $tools.consumer.group.ConsumerGroupCommand --timeout 60000 "$@"; }
 with_server() { java_ "$1" --bootstrap-server "$bootstrap" "${@:2}"; }
@@ -108,7 +109,9 @@ groups_describe() {
 
 groups_members() {
     local reader
-    with_server $tools.consumer.ConsoleConsumer --topic "$topic" --group "$group-members" >/dev/null 2>err1 &
+    # Not through a function: the signal has to reach Java. A reader that lived on would bring the deleted topic back.
+    "${java_command[@]}" $tools.consumer.ConsoleConsumer --bootstrap-server "$bootstrap" --topic "$topic" --group "$group-members" \
+        >/dev/null 2>err1 &
     reader=$!
     until_so "a member has all partitions" has_member
     expect header out1 '^GROUP +CONSUMER-ID +HOST +CLIENT-ID +#PARTITIONS +(.*ASSIGNMENT)?'
