@@ -79,4 +79,4 @@ if __name__ == "__main__":
     default_user_config["lambda"]["use_docker"] = False
     moto_gaps.fill(REQUEST)
     moto = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", PORT, Recorder(moto, CALLS_FILE), threaded=True, request_handler=QuietHandler)
+    run_simple("127.0.0.1", PORT, Recorder(moto_gaps.BucketMetrics(moto), CALLS_FILE), threaded=True, request_handler=QuietHandler)

@@ -3,6 +3,7 @@ one gap; drop it when moto has closed it."""
 
 import json
 import uuid
+from urllib.parse import parse_qs
 
 import moto.s3.notifications
 
@@ -183,3 +184,32 @@ def compact_redrive_policies():
         return result
 
     Queue.attributes = property(compacted)
+
+
+class BucketMetrics:
+    """Metrics configurations of buckets, in front of moto, which takes their requests for requests of the bucket itself: it would delete
+    that."""
+
+    def __init__(self, app):
+        self.app = app
+        self.stored = {}
+
+    def __call__(self, environ, start_response):
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        if "metrics" not in query or "id" not in query or "/s3/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
+            return self.app(environ, start_response)
+        status, body = self.answer(environ, (environ["PATH_INFO"].strip("/"), query["id"][0]))
+        start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def answer(self, environ, which):
+        method = environ["REQUEST_METHOD"]
+        if method == "PUT":
+            self.stored[which] = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return "200 OK", b""
+        if which not in self.stored:
+            return "404 Not Found", b"<Error><Code>NoSuchConfiguration</Code><Message>there is none</Message></Error>"
+        if method == "DELETE":
+            del self.stored[which]
+            return "204 No Content", b""
+        return "200 OK", self.stored[which]
