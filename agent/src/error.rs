@@ -166,8 +166,9 @@ pub fn of_outcome(outcome: BatchOutcome) -> Result<Offset, ResponseError> {
         BatchOutcome::Appended(offset) | BatchOutcome::Duplicate(offset) => Ok(offset),
         // Clients take it for success: the records are there, only where is forgotten.
         BatchOutcome::DuplicateForgotten => Err(ResponseError::DuplicateSequenceNumber),
-        // Not in the log: a producer that takes a new epoch and sends it again duplicates nothing.
-        BatchOutcome::OutOfOrderSequence => Err(ResponseError::OutOfOrderSequenceNumber),
+        // Not in the log, but what comes before it may be on its way through another agent. OUT_OF_ORDER_SEQUENCE_NUMBER makes
+        // librdkafka take a new epoch and send that again: both would be appended. So it is told to send the same again (ADR 0010).
+        BatchOutcome::OutOfOrderSequence => Err(ResponseError::NotLeaderOrFollower),
         BatchOutcome::InvalidProducerEpoch => Err(ResponseError::InvalidProducerEpoch),
         // The producer starts over and sends it again: a duplicate if this was the retry of a batch whose state expired.
         BatchOutcome::UnknownProducerId => Err(ResponseError::UnknownProducerId),

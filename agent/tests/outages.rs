@@ -212,6 +212,23 @@ async fn a_producer_that_was_forgotten_hears_where_the_log_starts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_overtook_another_is_sent_again_as_it_is_and_taken_behind_it() {
+    let world = World::new();
+    let agents = [world.agent(&[]).await, world.agent(&[]).await];
+    let mut first = agents[0].connect().await;
+    let mut second = agents[1].connect().await;
+    first.create_topic("events").await;
+    let overtaking = || world::idempotent_batch("two", 1, 1);
+    // With OUT_OF_ORDER_SEQUENCE_NUMBER librdkafka would take a new epoch and send "one" again, which is on its way.
+    let told = second.produce("events", ALL, overtaking()).await;
+    assert_eq!(told, (ResponseError::NotLeaderOrFollower.code(), -1));
+    let one = world::idempotent_batch("one", 1, 0);
+    assert_eq!(first.produce("events", ALL, one).await, (NONE, 0));
+    assert_eq!(second.produce("events", ALL, overtaking()).await, (NONE, 1));
+    assert_eq!(first.read("events", 0, 2).await, ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn damaged_bytes_of_the_sidecar_are_read_from_s3_instead() {
     let world = World::new();
     let cache = Arc::new(world::DamagedCache::default());
