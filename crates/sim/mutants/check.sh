@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does the simulator find each invariant of docs/ARCHITECTURE.md broken on purpose? Each patch here breaks one of them in the product; each is
+# Does the simulator find each invariant of docs/ARCHITECTURE.md, and what an ADR decided, broken on purpose? Each patch here breaks one in the product; each is
 # applied to a copy of the tree, and the simulator has to fail within SEEDS seeds.
 #
 #   check.sh [PATCH...]      all patches, or those named; SEEDS=200
@@ -22,7 +22,7 @@ fi
 if (($# > 0)); then
   mapfile -t patches < <(realpath "$@")
 else
-  patches=("$here"/invariant-*.patch)
+  patches=("$here"/*.patch)
 fi
 
 if $apply_only; then

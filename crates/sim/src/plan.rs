@@ -180,6 +180,16 @@ pub struct ProducerPlan {
     pub timeout_ms: i32,
 }
 
+/// Whose producer a producer behaves like, where they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Refused for a gap in the sequence while what came before is not decided, it sends the same batch again, as the Java client does.
+    Java,
+    /// It moves to another agent while requests wait for their answers at the last, and at a gap it takes the next epoch and sends all
+    /// that is not acked again, numbered from 0, as librdkafka does.
+    Librdkafka,
+}
+
 /// Something that goes wrong at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Strike {
@@ -284,6 +294,8 @@ pub struct Plan {
     pub faults: Faults,
     /// What goes wrong when.
     pub strikes: Vec<(Duration, Strike)>,
+    /// Whose clients the producers are.
+    pub manner: Manner,
     /// How long the load lasts.
     pub load: Duration,
 }
@@ -337,6 +349,7 @@ impl Plan {
             agents,
             topics,
             producers,
+            manner: Dice::new(seed, "manner").pick(&[Manner::Java, Manner::Librdkafka]),
             load,
         }
     }

@@ -169,6 +169,7 @@ impl Run {
             let producer = Producer::new(
                 self.clients.clone(),
                 plan,
+                self.plan.manner,
                 index,
                 self.services.clock,
                 Dice::new(self.plan.seed, &format!("producer {index}")),

@@ -11,6 +11,13 @@ use tokio::time::Instant;
 
 use super::Partition;
 
+// Where a RecordBatch of format 2 has what a renumbering changes; the checksum covers all from the attributes on.
+const CRC_AT: usize = 17;
+const ATTRIBUTES_AT: usize = 21;
+const PRODUCER_ID_AT: usize = 43;
+const PRODUCER_EPOCH_AT: usize = 51;
+const BASE_SEQUENCE_AT: usize = 53;
+
 /// Whom a batch says it is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -28,7 +35,7 @@ impl Identity {
     };
 }
 
-/// A batch that was sent at least once; it never changes.
+/// A batch that was sent at least once. Its records never change; its numbers do when its producer takes a new epoch.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// Where it goes.
@@ -81,6 +88,18 @@ impl Recipe {
 }
 
 impl Sent {
+    /// Makes it say that it is from `identity`, with this sequence; what it holds stays.
+    pub fn renumber(&mut self, identity: Identity, base_sequence: i32) {
+        let mut bytes = BytesMut::from(&self.bytes[..]);
+        bytes[PRODUCER_ID_AT..][..8].copy_from_slice(&identity.id.to_be_bytes());
+        bytes[PRODUCER_EPOCH_AT..][..2].copy_from_slice(&identity.epoch.to_be_bytes());
+        bytes[BASE_SEQUENCE_AT..][..4].copy_from_slice(&base_sequence.to_be_bytes());
+        let crc = crc32c::crc32c(&bytes[ATTRIBUTES_AT..]);
+        bytes[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
+        self.bytes = bytes.freeze();
+        self.base_sequence = base_sequence;
+    }
+
     /// The names of its records, for the ledger.
     pub fn names(&self) -> impl Iterator<Item = RecordName<'_>> {
         (self.first..self.first + self.count).map(|sequence| name(&self.partition, self.producer, sequence))

@@ -1,4 +1,5 @@
-//! What the Java producer makes of an error of a partition (`Sender.completeBatch`, `TransactionManager.canRetry`).
+//! What the Java producer makes of an error of a partition (`Sender.completeBatch`, `TransactionManager.canRetry`). Where librdkafka
+//! differs (`rd_kafka_handle_idempotent_Produce_error`) the producer asks for its manner.
 
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 

@@ -1,4 +1,4 @@
-//! Kafka clients small enough to be understood: a producer that reacts to errors as the Java client does, a consumer that tails,
+//! Kafka clients small enough to be understood: a producer that reacts to errors as the Java client or librdkafka does, a consumer that tails,
 //! a reader that reads everything, and questions asked right after an ack. They speak the real protocol over the network in memory.
 
 pub mod ask;

@@ -110,6 +110,11 @@ impl Pending {
             .collect()
     }
 
+    /// All that was sent and is to be sent again, in the order in which it was first sent to its partition.
+    pub fn sent_mut(&mut self) -> impl Iterator<Item = &mut Sent> {
+        self.again.values_mut().flat_map(BTreeMap::values_mut)
+    }
+
     /// Forgets new batches made before `then`.
     pub fn forget_fresh_before(&mut self, then: Instant) {
         self.fresh.retain(|(_, made_at)| *made_at >= then);

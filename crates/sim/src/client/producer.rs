@@ -1,9 +1,10 @@
-//! A producer that treats requests, answers and errors as the Java client does, and writes down what it was promised.
+//! A producer that treats requests, answers and errors as the Java client or librdkafka does, and writes down what it was promised.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProduceResponse, ProducerId};
 use kafka_protocol::records::NO_SEQUENCE;
@@ -18,7 +19,7 @@ use super::errors::{Reaction, reaction};
 use super::pending::{Next, Pending};
 use super::{Clients, Partition};
 use crate::clock::VirtualClock;
-use crate::plan::{ProducerPlan, Promise};
+use crate::plan::{Manner, ProducerPlan, Promise};
 use crate::random::Dice;
 
 /// Most batches of one request.
@@ -28,6 +29,9 @@ const BATCHES_PER_REQUEST_MAX: usize = 2;
 /// order, it takes the next.
 const GENERATIONS_MAX: u32 = 1000;
 
+/// New batches of 1000 before which a producer that may move does.
+const MOVES_PERMILLE: u64 = 150;
+
 const INIT_PRODUCER_ID_VERSION: i16 = 4;
 
 /// One producer at work.
@@ -36,6 +40,9 @@ pub struct Producer {
     plan: ProducerPlan,
     clock: VirtualClock,
     dice: Dice,
+    manner: Manner,
+    /// A new epoch is taken as soon as nothing is in flight.
+    drains: bool,
     first_number: u32,
     generation: u32,
     version: i16,
@@ -45,6 +52,8 @@ pub struct Producer {
     numbers: BTreeMap<Partition, u64>,
     pending: Pending,
     connection: Option<Connection>,
+    /// Connections to agents that are not written to any more, and may still answer.
+    left_behind: Vec<Connection>,
     process: Option<Arc<str>>,
     flights: VecDeque<Flight>,
     left: u64,
@@ -60,7 +69,8 @@ struct Flight {
 }
 
 enum Woken {
-    Answer(anyhow::Result<ProduceResponse>),
+    /// To this one of the requests in flight.
+    Answer(usize, anyhow::Result<ProduceResponse>),
     Late,
     Batch,
     Rested,
@@ -68,10 +78,20 @@ enum Woken {
 
 impl Producer {
     /// The producer `index` of the run.
-    pub fn new(clients: Clients, plan: ProducerPlan, index: u32, clock: VirtualClock, dice: Dice) -> Self {
+    pub fn new(
+        clients: Clients,
+        plan: ProducerPlan,
+        manner: Manner,
+        index: u32,
+        clock: VirtualClock,
+        dice: Dice,
+    ) -> Self {
         Self {
             version: dice.pick(&[3, 7, 9, 11]),
             left: plan.batches,
+            manner,
+            left_behind: Vec::new(),
+            drains: false,
             first_number: index * GENERATIONS_MAX,
             generation: 0,
             identity: (plan.promise != Promise::Idempotent).then_some(Identity::PLAIN),
@@ -95,14 +115,17 @@ impl Producer {
     pub async fn run(mut self) -> std::ops::RangeInclusive<u32> {
         loop {
             self.expire();
+            if self.drains && self.flights.is_empty() {
+                self.take_next_epoch();
+            }
             self.send_what_may_go().await;
             let idle = self.flights.is_empty() && self.pending.is_empty();
             if idle && self.left == 0 {
                 return self.first_number..=self.number();
             }
             match self.wait().await {
-                Woken::Answer(Ok(response)) => self.answered(&response),
-                Woken::Answer(Err(error)) => self.lose_connection(&format!("{error:#}")),
+                Woken::Answer(at, Ok(response)) => self.answered(at, &response),
+                Woken::Answer(_, Err(error)) => self.lose_connection(&format!("{error:#}")),
                 Woken::Late => self.lose_connection("no answer in time"),
                 Woken::Batch => self.make_batch(),
                 Woken::Rested => {}
@@ -116,16 +139,8 @@ impl Producer {
 
     async fn wait(&mut self) -> Woken {
         let expiry = self.next_expiry();
-        let (late, first) = match self.flights.front_mut() {
-            Some(flight) => (Some(flight.deadline), Some(&mut flight.answer)),
-            None => (None, None),
-        };
-        let answer = async {
-            match first {
-                Some(answer) => answer.received().await,
-                None => std::future::pending().await,
-            }
-        };
+        let late = self.flights.front().map(|flight| flight.deadline);
+        let answer = first_answer(&mut self.flights);
         let rests = !self.pending.is_empty() && self.rest_until > Instant::now();
         let rested = match (rests, expiry) {
             (true, Some(expiry)) => Some(self.rest_until.min(expiry)),
@@ -134,7 +149,7 @@ impl Producer {
         };
         tokio::select! {
             biased;
-            answer = answer => Woken::Answer(answer),
+            (at, answer) = answer => Woken::Answer(at, answer),
             () = at(late) => Woken::Late,
             () = at((self.left > 0).then_some(self.next_batch_at)) => Woken::Batch,
             () = at(rested) => Woken::Rested,
@@ -148,10 +163,28 @@ impl Producer {
         self.pending.make(partition, now);
         self.left -= 1;
         self.next_batch_at = now + self.dice.ms(self.plan.pause_ms.clone());
+        if self.manner == Manner::Librdkafka
+            && self.plan.roams
+            && self.plan.promise == Promise::Idempotent
+            && self.dice.chance(MOVES_PERMILLE)
+        {
+            self.move_on();
+        }
+    }
+
+    /// What is made from now on goes to another agent, as if the partition had a new leader. What is in flight stays there.
+    fn move_on(&mut self) {
+        if !self.flights.is_empty() {
+            self.clients.scribe.count("producer moved with requests in flight");
+            self.left_behind.extend(self.connection.take());
+        }
     }
 
     async fn send_what_may_go(&mut self) {
-        while self.flights.len() < self.plan.in_flight && !self.pending.is_empty() && self.rest_until <= Instant::now()
+        while !self.drains
+            && self.flights.len() < self.plan.in_flight
+            && !self.pending.is_empty()
+            && self.rest_until <= Instant::now()
         {
             if self.connection.is_none()
                 && let Err(error) = self.connect().await
@@ -296,8 +329,11 @@ impl Producer {
             .with_topic_data(topics)
     }
 
-    fn answered(&mut self, response: &ProduceResponse) {
-        let Some(flight) = self.flights.pop_front() else { return };
+    fn answered(&mut self, at: usize, response: &ProduceResponse) {
+        let Some(flight) = self.flights.remove(at) else { return };
+        if self.flights.is_empty() {
+            self.left_behind.clear();
+        }
         let mut elsewhere = false;
         for batch in flight.batches {
             self.pending.ended(&batch);
@@ -342,6 +378,7 @@ impl Producer {
                 self.clients
                     .scribe
                     .count(&format!("{error:?} after an undecided batch"));
+                self.drains |= self.manner == Manner::Librdkafka && error == ResponseError::OutOfOrderSequenceNumber;
                 self.pending.retry(batch);
                 self.rest();
             }
@@ -426,6 +463,7 @@ impl Producer {
             .scribe
             .note("producer left its connection", format_args!("{number}: {why}"));
         self.connection = None;
+        self.left_behind.clear();
         let flights = std::mem::take(&mut self.flights);
         for flight in flights {
             self.undecided(flight.batches, why);
@@ -467,6 +505,21 @@ impl Producer {
         self.renew_identity();
     }
 
+    /// The next epoch, for all that is not acked and all that follows.
+    fn take_next_epoch(&mut self) {
+        self.drains = false;
+        let Some(identity) = &mut self.identity else { return };
+        identity.epoch += 1;
+        let identity = *identity;
+        self.sequences.clear();
+        for batch in self.pending.sent_mut() {
+            let count = i32::try_from(batch.count).expect("few records");
+            let base_sequence = take(&mut self.sequences, &batch.partition, count);
+            batch.renumber(identity, base_sequence);
+        }
+        self.clients.scribe.count("producer took the next epoch at a gap");
+    }
+
     fn renew_identity(&mut self) {
         if self.plan.promise != Promise::Idempotent {
             return;
@@ -476,6 +529,7 @@ impl Producer {
             self.fail(&batch, "producer id given up");
         }
         self.begin_generation();
+        self.drains = false;
         self.identity = match self.identity {
             // The Java client bumps the epoch by itself (KIP-360); a new id is what an application's restart gives.
             Some(identity) if self.dice.chance(500) => Some(Identity {
@@ -524,6 +578,16 @@ fn take<N: Copy + Default + std::ops::AddAssign>(
     let first = *next;
     *next += count;
     first
+}
+
+/// The first answer that is there, and to which of the requests.
+async fn first_answer(flights: &mut VecDeque<Flight>) -> (usize, anyhow::Result<ProduceResponse>) {
+    if flights.is_empty() {
+        return std::future::pending().await;
+    }
+    let answers = flights.iter_mut().map(|flight| Box::pin(flight.answer.received()));
+    let (answer, at, _) = futures::future::select_all(answers).await;
+    (at, answer)
 }
 
 async fn at(time: Option<Instant>) {
