@@ -46,8 +46,9 @@ pub const REFUSED_SLOTS: &str = "yaks_refused_slots_total";
 pub const CACHE_FALLBACKS: &str = "yaks_cache_fallbacks_total";
 /// Reads whose bytes from the sidecar were damaged, so that S3 was asked.
 pub const CACHE_DAMAGED: &str = "yaks_cache_damaged_reads_total";
-/// Fetches planned from what Postgres said earlier, because it did not answer.
-pub const REMEMBERED_PLANS: &str = "yaks_remembered_plans_total";
+/// Fetch plans by source: `tail`, from memory, as readers at the tail have it; `postgres`; `outage`, from memory because Postgres does not
+/// answer.
+pub const FETCH_PLANS: &str = "yaks_fetch_plans_total";
 /// Objects pushed into the sidecar, by result.
 pub const CACHE_PUSHES: &str = "yaks_cache_pushes_total";
 /// Record batches refused before they entered the buffer.
@@ -142,9 +143,9 @@ pub fn describe() {
         "Reads whose bytes from the sidecar were damaged, so that S3 was asked"
     );
     describe_counter!(
-        REMEMBERED_PLANS,
+        FETCH_PLANS,
         Unit::Count,
-        "Fetches planned from what Postgres said earlier, because it did not answer"
+        "Fetch plans, by source: tail (memory), postgres, or outage (memory, because Postgres does not answer)"
     );
     describe_counter!(CACHE_PUSHES, Unit::Count, "Objects pushed into the sidecar, by result");
     describe_counter!(

@@ -174,6 +174,7 @@ async fn start_parts(
     let (cluster, renewal) = ClusterView::load(deps.metastore.clone(), lease.own()).await?;
     let signal = CommitSignal::default();
     let ends = LogEndsWatch::default();
+    let planner = Arc::new(Planner::new(deps.metastore.clone()));
     let interval = Duration::from_millis(config.commit.materialize_interval_ms);
     let metastore = || deps.metastore.clone();
     let stop = || background.shutdown().clone();
@@ -190,11 +191,11 @@ async fn start_parts(
     background.spawn_core("commit hints", signal.clone().forward(metastore(), stop()));
     background.spawn_core(
         "log ends",
-        ends.clone().run(metastore(), signal.clone(), interval, stop()),
+        ends.clone().run(Arc::clone(&planner), signal.clone(), interval, stop()),
     );
 
     let fetcher = Fetcher {
-        planner: Planner::new(metastore()),
+        planner,
         reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store)),
         ends,
         cursors: Cursors::default(),

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, DeleteTopicsRequest, DeleteTopicsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, MetadataRequest, MetadataResponse,
+    ApiKey, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse, FetchRequest,
+    FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::Instant;
@@ -303,6 +304,76 @@ async fn an_empty_fetch_is_answered_at_once() {
     let response = Reader::new(BY_NAME).send(&mut client, request).await;
     assert_eq!((response.error_code, response.responses.len()), (0, 0));
     assert!(asked.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_at_the_tail_share_one_question_per_commit() {
+    const READERS: usize = 10;
+    const RECORDS: usize = 20;
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut producer = agent.connect().await;
+    create(&mut producer, "logs").await;
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        let mut client = agent.connect().await;
+        readers.push(tokio::spawn(async move { client.read("logs", 0, RECORDS).await }));
+    }
+    for n in 0..RECORDS {
+        let told = producer.produce("logs", ALL, batch(&n.to_string())).await;
+        assert_eq!(told, (0, i64::try_from(n).unwrap()));
+    }
+    for reader in readers {
+        assert_eq!(reader.await.unwrap().len(), RECORDS);
+    }
+    let (asked, alone) = (world.postgres.plans(), 2 * READERS * RECORDS);
+    assert!(
+        asked < u64::try_from(alone / 4).unwrap(),
+        "{asked} questions; each reader for himself would ask {alone}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_with_little_patience_gets_what_was_acked_by_another_agent_before_he_asked() {
+    let world = World::new();
+    let (here, there) = (world.agent(&[]).await, world.agent(&[]).await);
+    let (mut reader, mut producer) = (here.connect().await, there.connect().await);
+    create(&mut producer, "logs").await;
+    // Longer than the reader waits.
+    world.postgres.slow(Duration::from_millis(3));
+    for n in 0..20 {
+        let value = n.to_string();
+        assert_eq!(producer.produce("logs", ALL, batch(&value)).await, (0, n));
+        let read = reader.fetch_within("logs", n, Duration::from_millis(1)).await;
+        assert_eq!(read, Ok(vec![value]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_at_the_tail_is_not_served_what_was_just_deleted() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    create(&mut client, "logs").await;
+    for n in 0..3 {
+        client.produce("logs", ALL, batch(&n.to_string())).await;
+        assert_eq!(client.read("logs", n, 1).await, [n.to_string()]);
+    }
+    let partition = DeleteRecordsPartition::default().with_partition_index(0).with_offset(2);
+    let topic = DeleteRecordsTopic::default()
+        .with_name(topic_name("logs"))
+        .with_partitions(vec![partition]);
+    let request = DeleteRecordsRequest::default()
+        .with_topics(vec![topic])
+        .with_timeout_ms(1000);
+    let deleted: DeleteRecordsResponse = client.ask(ApiKey::DeleteRecords, 2, request).await;
+    assert_eq!(deleted.topics[0].partitions[0].low_watermark, 2);
+    let wait = Duration::from_secs(1);
+    assert_eq!(
+        client.fetch_within("logs", 1, wait).await,
+        Err(ResponseError::OffsetOutOfRange)
+    );
+    assert_eq!(client.fetch_within("logs", 2, wait).await, Ok(vec!["2".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-//! Where the wanted records lie: Postgres says it, and while it does not answer, what it said lately.
+//! Where the wanted records lie: Postgres says it. What it said lately is remembered: it is all that a reader at the tail needs, whose
+//! partitions the watch (`wait.rs`) asks about for everybody, and all there is while Postgres does not answer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,9 +8,11 @@ use metastore::{Metastore, MetastoreError, PlannedPartition, WantedRange};
 use metrics::counter;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
+use types::Offset;
 
 use crate::fetch::remembered::Remembered;
-use crate::metrics::REMEMBERED_PLANS;
+use crate::fetch::wait::PartitionKey;
+use crate::metrics::FETCH_PLANS;
 
 /// How long a reader waits for Postgres where memory has an answer. A plan takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,9 +46,9 @@ impl Planner {
 
     /// The plan for `wanted`, in its order. Safe to cancel.
     pub async fn plan(&self, wanted: &[WantedRange]) -> Result<Plan, MetastoreError> {
-        let recalled = self.state().remembered.recall(wanted);
+        let recalled = self.state().remembered.recall(wanted, None);
         let Some(recalled) = recalled else {
-            return self.ask(wanted).await;
+            return self.ask(wanted).await.inspect(|_| count("postgres"));
         };
         if !self.asks_now() {
             return Ok(from_memory(recalled));
@@ -61,14 +64,35 @@ impl Planner {
                 self.state().left_alone_until = Some(Instant::now() + LEFT_ALONE);
                 Ok(from_memory(recalled))
             }
-            answered => answered,
+            answered => answered.inspect(|_| count("postgres")),
         }
     }
 
-    async fn ask(&self, wanted: &[WantedRange]) -> Result<Plan, MetastoreError> {
+    /// The plan for `wanted` without a question, if all of it is known from questions asked at `since` or later.
+    pub fn recall(&self, wanted: &[WantedRange], since: Instant) -> Option<Plan> {
+        self.state().remembered.recall(wanted, Some(since))
+    }
+
+    /// The plan for `wanted` if nothing is known of records beyond what is wanted, however old that knowledge is.
+    pub fn recall_end(&self, wanted: &[WantedRange]) -> Option<Plan> {
+        let plan = self.state().remembered.recall(wanted, None)?;
+        let at_end = |(wanted, planned): (&WantedRange, &Option<PlannedPartition>)| {
+            planned.as_ref().is_some_and(|planned| planned.end == wanted.from)
+        };
+        wanted.iter().zip(&plan).all(at_end).then_some(plan)
+    }
+
+    /// Readers are not served from below `log_start` any more.
+    pub fn move_start(&self, partition: PartitionKey, log_start: Offset) {
+        self.state().remembered.move_start(partition, log_start);
+    }
+
+    /// Asks Postgres, and remembers what it says.
+    pub async fn ask(&self, wanted: &[WantedRange]) -> Result<Plan, MetastoreError> {
+        let asked_at = Instant::now();
         let planned = self.metastore.plan_fetch(wanted).await?;
         let mut state = self.state();
-        state.remembered.note(wanted, &planned);
+        state.remembered.note(wanted, &planned, asked_at);
         state.left_alone_until = None;
         Ok(planned)
     }
@@ -93,6 +117,11 @@ impl Planner {
 }
 
 fn from_memory(plan: Plan) -> Plan {
-    counter!(REMEMBERED_PLANS).increment(1);
+    count("outage");
     plan
+}
+
+/// Counts a plan by where it came from.
+pub fn count(source: &'static str) {
+    counter!(FETCH_PLANS, "source" => source).increment(1);
 }

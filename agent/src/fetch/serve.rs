@@ -2,6 +2,7 @@
 //!
 //! The partitions are served in the order in which they are wanted: where the answer is full, those at the end get nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -18,7 +19,7 @@ use types::{ByteRange, Offset, PartitionIndex, TopicNumber};
 use crate::fetch::assemble::{AssembleError, Assembled, Cursor, Limits, assemble};
 use crate::fetch::cursors::Cursors;
 use crate::fetch::plan::{Piece, merge, pieces};
-use crate::fetch::planner::{Plan, Planner};
+use crate::fetch::planner::{self, Plan, Planner};
 use crate::fetch::read::ObjectReader;
 use crate::fetch::search::TimeSearches;
 use crate::fetch::sessions::FetchSessions;
@@ -28,6 +29,9 @@ use crate::metrics::CACHE_DAMAGED;
 
 /// Ranges of one fetch read at once.
 const READS_MAX: usize = 16;
+/// How old what is known of a log's start may be where memory answers at once: for so long another agent's readers may still get what
+/// DeleteRecords took.
+const TAIL_AGE_MAX: Duration = Duration::from_millis(500);
 /// Rest of a reader who was woken and found nothing new.
 const WOKEN_IN_VAIN_WAIT: Duration = Duration::from_millis(50);
 
@@ -88,7 +92,7 @@ pub enum ServedPartition {
 #[derive(Debug)]
 pub struct Fetcher {
     /// Says where records lie.
-    pub planner: Planner,
+    pub planner: Arc<Planner>,
     /// Sidecar and S3.
     pub reader: ObjectReader,
     /// Long polls.
@@ -113,15 +117,16 @@ impl Fetcher {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let deadline = Instant::now() + limits.wait_max;
+        let arrived = Instant::now();
+        let deadline = arrived + limits.wait_max;
         let rows_max = spread::rows_at_first(wanted.len());
         let ranges: Vec<WantedRange> = wanted
             .iter()
             .map(|partition| wanted_range(partition, limits, rows_max))
             .collect();
         let mut known = None;
+        let mut planned = self.plan_at_first(wanted, &ranges, limits).await?;
         loop {
-            let planned = self.plan(&ranges, limits).await?;
             if Instant::now() >= deadline || is_enough(&planned, wanted, limits) {
                 return Ok(self.read_all(wanted, planned, limits).await);
             }
@@ -142,23 +147,54 @@ impl Fetcher {
                 return Ok(self.read_all(wanted, planned, limits).await);
             }
             known = Some(ends);
+            // The watch has asked for everybody since, and says what it was told.
+            planned = match self.plan_from_memory(&ranges, limits, arrived) {
+                Some(planned) => {
+                    planner::count("tail");
+                    planned
+                }
+                None => self.plan(&ranges, limits).await?,
+            };
         }
+    }
+
+    /// A reader who may wait is not worth a question of his own: either memory has what he lacks, or he has all that is known, and waits
+    /// for the watch, which asks at once.
+    async fn plan_at_first(
+        &self,
+        wanted: &[WantedPartition],
+        ranges: &[WantedRange],
+        limits: FetchLimits,
+    ) -> Result<Plan, MetastoreError> {
+        if !limits.wait_max.is_zero() && limits.bytes_min > 0 {
+            let now = Instant::now();
+            let since = now.checked_sub(TAIL_AGE_MAX).unwrap_or(now);
+            let there = self.plan_from_memory(ranges, limits, since);
+            if let Some(planned) = there.filter(|planned| is_enough(planned, wanted, limits)) {
+                planner::count("tail");
+                return Ok(planned);
+            }
+            if let Some(planned) = self.planner.recall_end(ranges) {
+                return Ok(planned);
+            }
+        }
+        self.plan(ranges, limits).await
+    }
+
+    fn plan_from_memory(&self, ranges: &[WantedRange], limits: FetchLimits, since: Instant) -> Option<Plan> {
+        let mut planned = self.planner.recall(ranges, since)?;
+        let (places, more) = lacking(ranges, &planned, limits);
+        extend(&mut planned, places, self.planner.recall(&more, since));
+        Some(planned)
     }
 
     /// The plan, with more of those partitions that have more where the others have little.
     async fn plan(&self, ranges: &[WantedRange], limits: FetchLimits) -> Result<Plan, MetastoreError> {
         let mut planned = self.planner.plan(ranges).await?;
-        let (places, more): (Vec<usize>, Vec<WantedRange>) =
-            spread::lacking(ranges, &planned, limits.bytes_max).into_iter().unzip();
-        if more.is_empty() {
-            return Ok(planned);
-        }
-        // Without it there is something to serve all the same.
-        let more = self.planner.plan(&more).await.unwrap_or_default();
-        for (place, more) in places.into_iter().zip(more) {
-            if let (Some(planned), Some(more)) = (&mut planned[place], more) {
-                spread::extend(planned, more);
-            }
+        let (places, more) = lacking(ranges, &planned, limits);
+        if !more.is_empty() {
+            // Without it there is something to serve all the same.
+            extend(&mut planned, places, self.planner.plan(&more).await.ok());
         }
         Ok(planned)
     }
@@ -297,6 +333,19 @@ impl Fetcher {
             }
         }
         Ok(assemble(&pieces, bytes, limits)?)
+    }
+}
+
+/// What is still wanted beyond `planned`, and of which places.
+fn lacking(ranges: &[WantedRange], planned: &Plan, limits: FetchLimits) -> (Vec<usize>, Vec<WantedRange>) {
+    spread::lacking(ranges, planned, limits.bytes_max).into_iter().unzip()
+}
+
+fn extend(planned: &mut Plan, places: Vec<usize>, more: Option<Plan>) {
+    for (place, more) in places.into_iter().zip(more.unwrap_or_default()) {
+        if let (Some(planned), Some(more)) = (&mut planned[place], more) {
+            spread::extend(planned, more);
+        }
     }
 }
 

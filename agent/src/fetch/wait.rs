@@ -1,32 +1,37 @@
 //! Long polls: readers at the end of their logs sleep until one of those ends moves.
 //!
-//! One task asks Postgres for the ends of all watched partitions at once, when a commit is hinted at or the interval is
-//! over, and wakes exactly the readers whose partitions moved. With no reader waiting it asks nothing.
+//! One task asks Postgres about all watched partitions at once, when a reader came, a commit is hinted at or the interval is over, and
+//! wakes exactly the readers whose partitions moved. It asks for what lies behind their ends, not only how far that is: the planner
+//! remembers the answer, so that those who wake need not ask again. With no reader waiting it asks nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metastore::Metastore;
+use metastore::WantedRange;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use types::{Offset, PartitionIndex, TopicNumber};
 
+use crate::fetch::planner::Planner;
 use crate::hints::CommitSignal;
 
 /// Shortest time between two questions: commits that come closer are answered by one.
 const QUESTION_GAP: Duration = Duration::from_millis(2);
+/// Bytes and index rows of a partition that one question brings: what is behind them is planned by the reader.
+const TAIL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const TAIL_ROWS_MAX: u32 = 16;
 /// Wait after a failed question.
 const FAILURE_WAIT: Duration = Duration::from_millis(500);
 
 /// A partition, as the tables name it.
 pub type PartitionKey = (TopicNumber, PartitionIndex);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watched {
-    end: Option<Offset>,
+    end: Offset,
     waiters: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -64,23 +69,21 @@ impl LogEndsWatch {
     /// `None`: an end has moved already.
     fn enter<'a>(&'a self, partitions: &'a [(PartitionKey, Offset)], notify: &Arc<Notify>) -> Option<Waiter<'a>> {
         let mut state = self.state();
-        let moved = |(key, seen): &(PartitionKey, Offset)| {
-            state
-                .partitions
-                .get(key)
-                .and_then(|watched| watched.end)
-                .is_some_and(|end| end > *seen)
-        };
+        let moved =
+            |(key, seen): &(PartitionKey, Offset)| state.partitions.get(key).is_some_and(|watched| watched.end > *seen);
         if partitions.iter().any(moved) {
             return None;
         }
         let id = state.next_waiter;
         state.next_waiter += 1;
         for (key, seen) in partitions {
-            let watched = state.partitions.entry(*key).or_default();
-            if watched.end < Some(*seen) {
+            let watched = state.partitions.entry(*key).or_insert_with(|| Watched {
+                end: *seen,
+                waiters: BTreeMap::new(),
+            });
+            if watched.end < *seen {
                 // This reader knows of a commit that nobody was told of yet.
-                watched.end = Some(*seen);
+                watched.end = *seen;
                 watched.waiters.values().for_each(|waiter| waiter.notify_one());
             }
             watched.waiters.insert(id, Arc::clone(notify));
@@ -92,31 +95,32 @@ impl LogEndsWatch {
         })
     }
 
-    /// Asks Postgres for the watched ends until `shutdown`.
+    /// Asks `planner` what lies behind the watched ends until `shutdown`.
     pub async fn run(
         self,
-        metastore: Metastore,
+        planner: Arc<Planner>,
         signal: CommitSignal,
         interval: Duration,
         shutdown: CancellationToken,
     ) {
         shutdown
-            .run_until_cancelled(self.ask_for_ever(metastore, signal, interval))
+            .run_until_cancelled(self.ask_for_ever(&planner, signal, interval))
             .await;
     }
 
-    async fn ask_for_ever(&self, metastore: Metastore, signal: CommitSignal, interval: Duration) {
+    async fn ask_for_ever(&self, planner: &Planner, signal: CommitSignal, interval: Duration) {
         let mut hints = signal.subscribe();
         loop {
-            let watched: Vec<PartitionKey> = self.state().partitions.keys().copied().collect();
+            let watched = self.question();
             if watched.is_empty() {
                 self.somebody_waits.notified().await;
                 continue;
             }
             hints.mark_unchanged();
-            match metastore.log_ends(&watched).await {
-                Ok(ends) => {
-                    self.note(ends.into_iter().map(|(key, ends)| (key, ends.end)));
+            match planner.ask(&watched).await {
+                Ok(answer) => {
+                    let ends = answer.iter().map(|there| there.as_ref().map(|there| there.end));
+                    self.note(watched.iter().map(key_of).zip(ends));
                     sleep(QUESTION_GAP).await;
                     // Either will do: a hint, a new reader, or the interval.
                     let woken = async {
@@ -136,11 +140,28 @@ impl LogEndsWatch {
         }
     }
 
-    fn note(&self, ends: impl Iterator<Item = (PartitionKey, Offset)>) {
+    fn question(&self) -> Vec<WantedRange> {
+        let state = self.state();
+        let behind = |((topic, partition), watched): (&PartitionKey, &Watched)| WantedRange {
+            topic: *topic,
+            partition: *partition,
+            from: watched.end,
+            bytes_max: TAIL_BYTES_MAX,
+            rows_max: TAIL_ROWS_MAX,
+        };
+        state.partitions.iter().map(behind).collect()
+    }
+
+    /// Wakes the readers of partitions whose end moved, and of those that are not there any more.
+    fn note(&self, ends: impl Iterator<Item = (PartitionKey, Option<Offset>)>) {
         let mut state = self.state();
         for (key, end) in ends {
-            if let Some(watched) = state.partitions.get_mut(&key).filter(|watched| watched.end < Some(end)) {
-                watched.end = Some(end);
+            let Some(watched) = state.partitions.get_mut(&key) else {
+                continue;
+            };
+            let moved = end.is_none_or(|end| end > watched.end);
+            watched.end = end.unwrap_or(watched.end).max(watched.end);
+            if moved {
                 watched.waiters.values().for_each(|waiter| waiter.notify_one());
             }
         }
@@ -149,6 +170,10 @@ impl LogEndsWatch {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key_of(wanted: &WantedRange) -> PartitionKey {
+    (wanted.topic, wanted.partition)
 }
 
 impl Drop for Waiter<'_> {
@@ -183,7 +208,7 @@ mod tests {
         let mut second = Box::pin(watch.beyond(&other));
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
-        watch.note([(key(0), Offset(6)), (key(1), Offset(5))].into_iter());
+        watch.note([(key(0), Some(Offset(6))), (key(1), Some(Offset(5)))].into_iter());
         assert!(first.now_or_never().is_some());
         assert!((&mut second).now_or_never().is_none());
         drop(second);
@@ -191,6 +216,16 @@ mod tests {
             watch.state().partitions.is_empty(),
             "nobody waits, nothing is asked for"
         );
+    }
+
+    #[tokio::test]
+    async fn readers_of_a_partition_that_is_gone_are_woken() {
+        let watch = LogEndsWatch::default();
+        let gone = [(key(0), Offset(5))];
+        let mut reader = Box::pin(watch.beyond(&gone));
+        assert!((&mut reader).now_or_never().is_none());
+        watch.note([(key(0), None)].into_iter());
+        assert!(reader.now_or_never().is_some());
     }
 
     #[tokio::test]

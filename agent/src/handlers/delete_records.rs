@@ -15,6 +15,7 @@ use super::lookup::topic_named;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::error::{Asked, of_metastore};
+use crate::fetch::wait::PartitionKey;
 
 /// "All there is", in place of an offset.
 const HIGH_WATERMARK: i64 = -1;
@@ -42,7 +43,10 @@ pub async fn handle(
         found.push(number);
     }
     let moved = match broker.metastore.move_log_starts(&wanted).await {
-        Ok(moved) => Ok(moved),
+        Ok(moved) => {
+            forget_deleted(broker, &moved);
+            Ok(moved)
+        }
         Err(error) => {
             tracing::warn!(%error, "records cannot be deleted");
             Err(of_metastore(&error, Asked::Log))
@@ -62,6 +66,15 @@ pub async fn handle(
             .with_partitions(partitions.collect())
     });
     DeleteRecordsResponse::default().with_topics(topics.collect())
+}
+
+/// Nobody who asks this agent from now on is served what was deleted.
+fn forget_deleted(broker: &Broker, moved: &BTreeMap<PartitionKey, LogStartMove>) {
+    for (partition, start) in moved {
+        if let LogStartMove::StartsAt(log_start) = start {
+            broker.fetcher.planner.move_start(*partition, *log_start);
+        }
+    }
 }
 
 async fn find(broker: &Broker, name: &str) -> Found {

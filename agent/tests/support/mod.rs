@@ -115,7 +115,7 @@ impl TestAgent {
             // Nothing is produced or fetched here.
             writer: WriterHandle::channel().0,
             fetcher: Fetcher {
-                planner: Planner::new(metastore),
+                planner: Arc::new(Planner::new(metastore)),
                 reader: ObjectReader::new(None, Arc::new(MemoryStore::new())),
                 ends: LogEndsWatch::default(),
                 cursors: Cursors::default(),

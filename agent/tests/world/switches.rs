@@ -1,5 +1,6 @@
 //! Time that stands when nobody waits, and a Postgres that can be switched off.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,34 +35,60 @@ enum State {
 
 /// How Postgres is reached.
 #[derive(Debug)]
-pub(crate) struct Postgres(watch::Sender<State>);
+pub(crate) struct Postgres {
+    state: watch::Sender<State>,
+    plans: AtomicU64,
+    delay_ms: AtomicU64,
+}
 
 impl Default for Postgres {
     fn default() -> Self {
-        Self(watch::Sender::new(State::Here))
+        Self {
+            state: watch::Sender::new(State::Here),
+            plans: AtomicU64::new(0),
+            delay_ms: AtomicU64::new(0),
+        }
     }
 }
 
 impl Postgres {
     /// Nobody listens there: every statement fails once the pool gives up.
     pub(crate) fn away(&self) {
-        self.0.send_replace(State::Away);
+        self.state.send_replace(State::Away);
     }
 
     /// Statements are taken and not answered.
     pub(crate) fn hang(&self) {
-        self.0.send_replace(State::Hanging);
+        self.state.send_replace(State::Hanging);
     }
 
     pub(crate) fn back(&self) {
-        self.0.send_replace(State::Here);
+        self.state.send_replace(State::Here);
+    }
+
+    /// Statements take so long.
+    pub(crate) fn slow(&self, delay: Duration) {
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap();
+        self.delay_ms.store(delay_ms, Ordering::SeqCst);
+    }
+
+    /// How often it was asked where records lie.
+    pub(crate) fn plans(&self) -> u64 {
+        self.plans.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
 impl Weather for Postgres {
-    async fn before(&self, _call: &'static str) -> Result<(), MetastoreError> {
-        let mut state = self.0.subscribe();
+    async fn before(&self, call: &'static str) -> Result<(), MetastoreError> {
+        if call == "plan_fetch" {
+            self.plans.fetch_add(1, Ordering::SeqCst);
+        }
+        let delay_ms = self.delay_ms.load(Ordering::SeqCst);
+        if delay_ms > 0 {
+            sleep(Duration::from_millis(delay_ms)).await;
+        }
+        let mut state = self.state.subscribe();
         state.wait_for(|state| *state != State::Hanging).await.unwrap();
         if *state.borrow() == State::Here {
             return Ok(());
