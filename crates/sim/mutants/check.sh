@@ -50,7 +50,7 @@ survivors=0
 for patch in "${patches[@]}"; do
   name=$(basename "$patch" .patch)
   git apply "$patch"
-  cargo build -q -p sim
+  cargo build -q --workspace --bins
   if "$CARGO_TARGET_DIR/debug/yaks-sim" --seeds "$seeds" >"$scratch/$name.log" 2>&1; then
     echo "$name: NOT FOUND in $seeds seeds, see $scratch/$name.log"
     survivors=$((survivors + 1))
