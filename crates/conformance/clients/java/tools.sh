@@ -21,8 +21,7 @@ esac
 # Small and quick to start.
 java_command=(timeout 90 java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$jars/*")
 java_() { "${java_command[@]}" "$@"; }
-# 3.9 gives a call 5 seconds, which a busy machine may take to warm up Java.
-groups_command() { with_server $tools.consumer.group.ConsumerGroupCommand --timeout 60000 "$@"; }
+groups_command() { with_server $tools.consumer.group.ConsumerGroupCommand "$@"; }
 with_server() { java_ "$1" --bootstrap-server "$bootstrap" "${@:2}"; }
 
 topics_create() {
@@ -101,7 +100,8 @@ groups_describe() {
     cat out1 err1 >both
     expect "no members" both "^Consumer group '$group' has no active members\.$"
     expect header out1 '^GROUP +TOPIC +PARTITION +(LEADER-EPOCH +)?CURRENT-OFFSET +LOG-END-OFFSET +LAG +CONSUMER-ID +HOST +CLIENT-ID *$'
-    expect row out1 "^$group +$topic +0 +([0-9-]+ +)?[0-9]+ +[0-9]+ +0 +- +- +- *$"
+    # The producer may have put all records into one partition; what was not read from is not committed.
+    expect row out1 "^$group +$topic +[012] +([0-9-]+ +)?[0-9]+ +[0-9]+ +0 +- +- +- *$"
     groups_command --describe --group "$group" --state >out2
     expect "state header" out2 '^GROUP +COORDINATOR \(ID\) +ASSIGNMENT-STRATEGY +STATE +(GROUP-EPOCH +TARGET-ASSIGNMENT-EPOCH +)?#MEMBERS *$'
     expect state out2 "^$group +[^ ]+:[0-9]+ +\([0-9]+\) +(- +)?Empty +(- +- +)?0 *$"
@@ -163,9 +163,8 @@ producer_perf_test() {
     expect result out1 '^20000 records sent, [0-9.,]+ records/sec \([0-9.,]+ MB/sec\), [0-9.,]+ ms avg latency, [0-9.,]+ ms max latency, [0-9]+ ms 50th, [0-9]+ ms 95th, [0-9]+ ms 99th, [0-9]+ ms 99\.9th\.$'
 }
 
-# By itself it gives up after 10 seconds without a record, joining the group included: too few on a busy machine.
 consumer_perf_test() {
-    with_server $tools.ConsumerPerformance --topic "$topic-perf" --messages 20000 --timeout 60000 >out1
+    with_server $tools.ConsumerPerformance --topic "$topic-perf" --messages 20000 >out1
     expect header out1 '^start\.time, end\.time, data\.consumed\.in\.MB, MB\.sec, data\.consumed\.in\.nMsg, nMsg\.sec, rebalance\.time\.ms, fetch\.time\.ms, fetch\.MB\.sec, fetch\.nMsg\.sec$'
     expect result out1 '^[0-9-]+ [0-9:]+, [0-9-]+ [0-9:]+, 1\.9073, [0-9.]+, 20000, '
 }
