@@ -48,6 +48,14 @@ pub struct Phase {
     pub costs: Costs,
 }
 
+/// Records and the bytes of their values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Count {
+    pub records: u64,
+    pub bytes: u64,
+}
+
 /// Records that moved.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -59,9 +67,10 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// From (records, bytes) before and after.
-    pub fn between(before: (u64, u64), after: (u64, u64), time: Duration) -> Self {
-        let (records, bytes) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
+    /// What came between two counts.
+    pub fn between(before: Count, after: Count, time: Duration) -> Self {
+        let records = after.records.saturating_sub(before.records);
+        let bytes = after.bytes.saturating_sub(before.bytes);
         let seconds = time.as_secs_f64().max(1e-9);
         Self {
             records,
@@ -254,11 +263,19 @@ mod tests {
     use super::*;
     use crate::probe::s3::S3Count;
 
+    fn count(records: u64, bytes: u64) -> Count {
+        Count { records, bytes }
+    }
+
     fn phase() -> Phase {
         Phase {
             name: "measured".to_owned(),
             seconds: 2.0,
-            produced: Some(Flow::between((10, 0), (2058, 2 << 20), Duration::from_secs(2))),
+            produced: Some(Flow::between(
+                count(10, 0),
+                count(2058, 2 << 20),
+                Duration::from_secs(2),
+            )),
             consumed: None,
             ack: None,
             end_to_end: None,

@@ -11,7 +11,7 @@ use super::reader::{Reader, Share};
 use super::run_clock::RunClock;
 use super::{LOOK, client};
 use crate::config::{ConsumeFlags, TargetFlags};
-use crate::report::{Flow, Phase, Report};
+use crate::report::{Count, Flow, Phase, Report};
 
 /// Runs it to its end.
 pub fn consume(target: &TargetFlags, flags: &ConsumeFlags) -> Result<Report> {
@@ -21,7 +21,11 @@ pub fn consume(target: &TargetFlags, flags: &ConsumeFlags) -> Result<Report> {
     let marks = client::watermarks(target, topic, partitions)?;
     ensure!(marks.iter().any(|(start, end)| start < end), "topic {topic} is empty");
     let starts: Vec<i64> = marks.into_iter().map(|(start, _)| start).collect();
-    let clock = Arc::new(RunClock::start(0, None));
+    let clock = Arc::new(RunClock::start(0, 0, None));
+    let probes = target.probes();
+    let begin = || Ok::<_, anyhow::Error>((probes.begin()?, clock.consumed.get()));
+    // Without a warm-up the first record counts too, and clients fetch as soon as they are there.
+    let first = flags.warm_up.is_zero().then(begin).transpose()?;
     let mut readers = Vec::new();
     for group in 0..flags.groups {
         for consumer in 0..flags.consumers.min(partitions.unsigned_abs()) {
@@ -29,32 +33,27 @@ pub fn consume(target: &TargetFlags, flags: &ConsumeFlags) -> Result<Report> {
             readers.push(Reader::new(target, &format!("yaks-bench-{group}"), share, &clock)?);
         }
     }
-    let probes = target.probes();
     let (before, consumed_before) = thread::scope(|scope| {
-        let reading: Vec<_> = readers
-            .into_iter()
-            .map(|reader| scope.spawn(|| reader.scan(false)))
-            .collect();
+        let start = |reader: Reader| scope.spawn(|| reader.scan(false));
+        let reading: Vec<_> = readers.into_iter().map(start).collect();
         let done = || reading.iter().all(|thread| thread.is_finished());
         let began = Instant::now();
         while began.elapsed() < flags.warm_up && !done() {
             thread::sleep(LOOK);
         }
-        let before = probes.begin();
-        let consumed_before = clock.consumed.get();
-        let enough = || {
-            flags
-                .bytes
-                .is_some_and(|bytes| clock.consumed.get().1 - consumed_before.1 >= bytes)
+        let begun = first.map_or_else(begin, Ok);
+        let enough = |before: Count| {
+            let since = |bytes| clock.consumed.get().bytes - before.bytes >= bytes;
+            flags.bytes.is_some_and(since)
         };
-        while before.is_ok() && !done() && !enough() {
+        while begun.as_ref().is_ok_and(|(_, before)| !done() && !enough(*before)) {
             thread::sleep(LOOK);
         }
         clock.stop_reading();
         for thread in reading {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
-        Ok::<_, anyhow::Error>((before?, consumed_before))
+        begun
     })?;
     let after = probes.read()?;
     let time = before.until(&after);

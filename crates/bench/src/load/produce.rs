@@ -15,10 +15,13 @@ use super::tally::{PHASES, Tallies};
 use super::{LOOK, client};
 use crate::config::{ProduceFlags, TargetFlags};
 use crate::probe::{Probes, Reading};
-use crate::report::{Flow, Phase, Report};
+use crate::report::{Count, Flow, Phase, Report};
 
 /// How long after the last ack its record may take to reach every reader.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The part that is always there.
+const ALONE: &str = "measured";
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -46,9 +49,16 @@ pub struct Lagging {
 struct Measured {
     name: &'static str,
     before: Reading,
-    acked_before: (u64, u64),
-    consumed_before: (u64, u64),
-    end: Option<(Reading, (u64, u64), (u64, u64))>,
+    acked_before: Count,
+    consumed_before: Count,
+    end: Option<End>,
+}
+
+/// What there is at its end.
+struct End {
+    after: Reading,
+    acked: Count,
+    consumed: Count,
 }
 
 /// Readers at work, and how many records each group has seen.
@@ -60,31 +70,55 @@ struct Tails<'scope> {
 /// Runs it to its end.
 pub fn produce(plan: &Plan) -> Result<Report> {
     plan.produce.validate()?;
+    ensure!(
+        plan.lagging.is_none() || plan.produce.bytes.is_none(),
+        "a reader that comes later needs a duration, not --bytes"
+    );
     let run = SystemEntropy.next_u64();
     let new_topic = || format!("yaks-bench-{:08x}", run >> 32);
     let topic = plan.produce.topic.clone().unwrap_or_else(new_topic);
     let partitions = client::ensure_topic(&plan.target, &topic, plan.produce.partitions)?;
     let allowance = plan.produce.bytes.map(|bytes| bytes.div_ceil(plan.produce.record_size));
-    let clock = Arc::new(RunClock::start(run, allowance));
+    let clock = Arc::new(RunClock::start(run, plan.produce.producers, allowance));
     let producers: Result<Vec<Producer>> = (0..plan.produce.producers)
         .map(|index| Producer::new(&plan.target, &plan.produce, (&topic, partitions), index, &clock))
         .collect();
     let producers = producers?;
     thread::scope(|scope| {
-        let tails = Tails::start(scope, plan, &topic, partitions, &clock)?;
-        let producing: Vec<_> = producers
-            .into_iter()
-            .map(|producer| scope.spawn(|| producer.run()))
-            .collect();
-        let measured = measure(scope, plan, &clock);
+        let ran = run_in(scope, plan, (&topic, partitions), producers, &clock);
+        // However it ended: the scope waits for its threads.
         clock.stop_sending();
-        let heard = producing.into_iter().map(joined).fold(Heard::default(), Heard::and);
-        let measured = measured.and_then(|measured| end(measured, &plan.target.probes(), &clock));
-        tails.wait(&clock);
         clock.stop_reading();
-        let arrived = tails.join();
-        Ok(report(plan, topic.clone(), &clock, measured?, &heard, &arrived))
+        ran
     })
+}
+
+fn run_in<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    plan: &Plan,
+    (topic, partitions): (&str, i32),
+    producers: Vec<Producer>,
+    clock: &Arc<RunClock>,
+) -> Result<Report> {
+    let probes = plan.target.probes();
+    let tails = Tails::start(scope, plan, topic, partitions, clock)?;
+    // Without a warm-up the first record counts too.
+    let first = plan.produce.warm_up.is_zero().then(|| begin(ALONE, &probes, clock));
+    let first = first.transpose()?;
+    let start = |producer: Producer| scope.spawn(|| producer.run());
+    let producing: Vec<_> = producers.into_iter().map(start).collect();
+    let measured = measure(scope, plan, clock, first);
+    clock.stop_sending();
+    let heard = producing.into_iter().map(joined).fold(Heard::default(), Heard::and);
+    let measured = end(measured?, &probes, clock)?;
+    ensure!(
+        clock.acked.get().records > 0,
+        "no record was acked: {:?}",
+        clock.errors()
+    );
+    tails.wait(clock);
+    clock.stop_reading();
+    Ok(report(plan, topic, clock, measured, &heard, &tails.join()))
 }
 
 impl<'scope> Tails<'scope> {
@@ -112,7 +146,7 @@ impl<'scope> Tails<'scope> {
 
     /// Until every group has seen what was acked, or it takes too long: then what is missing has failed.
     fn wait(&self, clock: &RunClock) {
-        let (acked, _) = clock.acked.get();
+        let acked = clock.acked.get().records;
         let missing = || {
             let of_group = |count: &Arc<AtomicU64>| acked.saturating_sub(count.load(Ordering::Relaxed));
             self.arrived.iter().map(of_group).sum::<u64>()
@@ -156,10 +190,12 @@ fn measure<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     plan: &Plan,
     clock: &Arc<RunClock>,
+    first: Option<Measured>,
 ) -> Result<Vec<Measured>> {
     let probes = plan.target.probes();
     wait(plan.produce.warm_up, clock);
-    let mut measured = vec![begin("measured", &probes, clock)?];
+    let first = first.map_or_else(|| begin(ALONE, &probes, clock), Ok)?;
+    let mut measured = vec![first];
     wait(length(plan), clock);
     if let Some(lagging) = &plan.lagging {
         measured = end(measured, &probes, clock)?;
@@ -168,11 +204,6 @@ fn measure<'scope, 'env>(
         measured.push(begin("with a reader of old data", &probes, clock)?);
         wait(length(plan), clock);
     }
-    ensure!(
-        clock.acked.get().0 > 0 || plan.produce.acks == "0",
-        "no record was acked: {:?}",
-        clock.errors()
-    );
     Ok(measured)
 }
 
@@ -183,7 +214,7 @@ fn length(plan: &Plan) -> Duration {
 
 fn wait(time: Duration, clock: &RunClock) {
     let began = Instant::now();
-    while began.elapsed() < time && clock.sends() && !clock.spent() {
+    while began.elapsed() < time && clock.sends() && !clock.all_left() {
         thread::sleep(LOOK.min(time));
     }
 }
@@ -217,22 +248,25 @@ fn begin(name: &'static str, probes: &Probes, clock: &RunClock) -> Result<Measur
 
 fn end(mut measured: Vec<Measured>, probes: &Probes, clock: &RunClock) -> Result<Vec<Measured>> {
     if let Some(last) = measured.last_mut() {
-        let moved = (clock.acked.get(), clock.consumed.get());
-        last.end = Some((probes.read()?, moved.0, moved.1));
+        last.end = Some(End {
+            acked: clock.acked.get(),
+            consumed: clock.consumed.get(),
+            after: probes.read()?,
+        });
     }
     Ok(measured)
 }
 
 fn report(
     plan: &Plan,
-    topic: String,
+    topic: &str,
     clock: &RunClock,
     measured: Vec<Measured>,
     heard: &Heard,
     arrived: &Tallies,
 ) -> Report {
     let phases = (1..PHASES).zip(measured).filter_map(|(number, part)| {
-        let (after, acked, consumed) = part.end?;
+        let End { after, acked, consumed } = part.end?;
         let time = part.before.until(&after);
         let produced = Flow::between(part.acked_before, acked, time);
         let consumed = Flow::between(part.consumed_before, consumed, time);
@@ -251,7 +285,7 @@ fn report(
     Report {
         load: plan.name.clone(),
         brokers: plan.target.brokers.clone(),
-        topic,
+        topic: topic.to_owned(),
         phases: phases.collect(),
         failed: clock.failed.load(Ordering::Relaxed),
         errors: clock.errors(),

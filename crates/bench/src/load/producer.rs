@@ -134,6 +134,7 @@ impl Producer {
             self.partition = (self.partition + 1) % self.partitions;
             self.client.poll(Duration::ZERO);
         }
+        self.clock.leave();
         if let Err(error) = self.client.flush(DELIVERY_TIMEOUT + WAIT_MAX) {
             self.clock.error(format!("not all acks came: {error}"), 0);
         }

@@ -1,11 +1,12 @@
 //! What all threads of a run agree on: when it began, which part of it is on, and what has come of it so far.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::payload::Stamp;
+use crate::report::Count;
 
 /// One run, shared by its threads.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct RunClock {
     phase: AtomicU8,
     sending: AtomicBool,
     reading: AtomicBool,
+    /// Producers that have more to send.
+    producers: AtomicU32,
     /// Records that may still be sent while measuring.
     allowance: AtomicI64,
     /// Records and bytes so far.
@@ -41,20 +44,24 @@ impl Moved {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Records and bytes.
-    pub(super) fn get(&self) -> (u64, u64) {
-        (self.records.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    /// So far.
+    pub(super) fn get(&self) -> Count {
+        Count {
+            records: self.records.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
     }
 }
 
 impl RunClock {
-    /// Begins now, with the warm-up; `allowance` records may be sent afterwards.
-    pub(super) fn start(run: u64, allowance: Option<u64>) -> Self {
+    /// Begins now, with the warm-up; `allowance` records may be sent afterwards by `producers`.
+    pub(super) fn start(run: u64, producers: u32, allowance: Option<u64>) -> Self {
         Self {
             run,
             begun: Instant::now(),
             phase: AtomicU8::new(0),
             sending: AtomicBool::new(true),
+            producers: AtomicU32::new(producers),
             reading: AtomicBool::new(true),
             allowance: AtomicI64::new(
                 allowance
@@ -121,9 +128,14 @@ impl RunClock {
         u64::try_from(left.min(wanted)).unwrap_or_default()
     }
 
-    /// Whether all that may be sent has been.
-    pub(super) fn spent(&self) -> bool {
-        self.allowance.load(Ordering::Relaxed) <= 0
+    /// A producer has sent all it will.
+    pub(super) fn leave(&self) {
+        self.producers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether all producers have.
+    pub(super) fn all_left(&self) -> bool {
+        self.producers.load(Ordering::Relaxed) == 0
     }
 
     /// Something that went wrong, and how many records it cost.
@@ -145,17 +157,19 @@ mod tests {
 
     #[test]
     fn the_warm_up_is_free_and_then_no_more_is_sent_than_is_allowed() {
-        let clock = RunClock::start(1, Some(100));
+        let clock = RunClock::start(1, 1, Some(100));
         assert_eq!(clock.allow(64), 64);
         clock.enter(1);
         assert_eq!([clock.allow(64), clock.allow(64), clock.allow(64)], [64, 36, 0]);
-        assert!(clock.spent());
-        assert_eq!(RunClock::start(1, None).allow(64), 64);
+        assert_eq!(RunClock::start(1, 1, None).allow(64), 64);
+        assert!(!clock.all_left());
+        clock.leave();
+        assert!(clock.all_left());
     }
 
     #[test]
     fn errors_are_counted_by_what_they_say() {
-        let clock = RunClock::start(1, None);
+        let clock = RunClock::start(1, 1, None);
         clock.error("timed out", 2);
         clock.error("timed out", 1);
         clock.error("connection refused", 0);

@@ -39,6 +39,12 @@ pub fn get(url: &str) -> Result<String> {
     Ok(answer.body_mut().read_to_string()?)
 }
 
+/// Asks for something to be done, and nothing else.
+pub fn post(url: &str) -> Result<()> {
+    agent().post(url).send_empty()?;
+    Ok(())
+}
+
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
