@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bench::config::{ConsumeFlags, ProduceFlags, TargetFlags};
+use bench::suite::SuiteFlags;
 use bench::units::parse_duration;
 use clap::{Args, Parser, Subcommand};
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Fanout(FanoutCommand),
     /// Connections that say nothing.
     Idle(IdleCommand),
+    /// The standard set, each load against the dev-stack it needs, and a table of what was aimed at and what was found.
+    Suite(SuiteFlags),
 }
 
 #[derive(Args, Debug)]

@@ -2,7 +2,7 @@
 //! S3 requests and Postgres transactions.
 //!
 //! Loads (`load`) do; what is told of them (`latency`, `probe`, `report`) is computed from plain values. `suite` runs a standard
-//! set against a dev-stack, `cost` says what a load costs on AWS.
+//! set against a dev-stack.
 
 pub mod config;
 pub mod latency;
@@ -11,4 +11,5 @@ pub mod payload;
 pub mod probe;
 pub mod report;
 pub mod schedule;
+pub mod suite;
 pub mod units;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use bench::config::{ProduceFlags, TargetFlags};
 use bench::load::{self, Lagging, Plan};
 use bench::report::Report;
+use bench::suite;
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
@@ -55,6 +56,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Idle(flags) => told(&flags.target, || {
             load::idle::idle(&flags.target, flags.connections, flags.duration)
         }),
+        Command::Suite(flags) => suite::run(&flags, &say),
     }
 }
 
