@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bench::config::{ConsumeFlags, ProduceFlags, TargetFlags};
+use bench::cost::CostFlags;
 use bench::suite::SuiteFlags;
 use bench::units::parse_duration;
 use clap::{Args, Parser, Subcommand};
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Idle(IdleCommand),
     /// The standard set, each load against the dev-stack it needs, and a table of what was aimed at and what was found.
     Suite(SuiteFlags),
+    /// What a load costs on AWS in a month, and on Kafka with three replicas.
+    Cost(CostFlags),
 }
 
 #[derive(Args, Debug)]

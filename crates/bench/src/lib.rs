@@ -2,9 +2,10 @@
 //! S3 requests and Postgres transactions.
 //!
 //! Loads (`load`) do; what is told of them (`latency`, `probe`, `report`) is computed from plain values. `suite` runs a standard
-//! set against a dev-stack.
+//! set against a dev-stack, `cost` says what a load costs on AWS.
 
 pub mod config;
+pub mod cost;
 pub mod latency;
 pub mod load;
 pub mod payload;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use bench::config::{ProduceFlags, TargetFlags};
+use bench::cost::prices::{self, Prices};
+use bench::cost::{self, CostFlags};
 use bench::load::{self, Lagging, Plan};
 use bench::report::Report;
 use bench::suite;
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result<bool> {
             load::idle::idle(&flags.target, flags.connections, flags.duration)
         }),
         Command::Suite(flags) => suite::run(&flags, &say),
+        Command::Cost(flags) => cost(&flags).map(|()| true),
     }
 }
 
@@ -68,6 +71,20 @@ fn plan(name: &str, target: &TargetFlags, produce: &ProduceFlags) -> Plan {
         tail_groups: 0,
         lagging: None,
     }
+}
+
+fn cost(flags: &CostFlags) -> Result<()> {
+    let text = match &flags.prices {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+        None => prices::BUILT_IN.to_owned(),
+    };
+    let prices = Prices::parse(&text).context("the price file is not understood")?;
+    if flags.json {
+        say(&cost::json(flags, &prices).to_string());
+    } else {
+        say(&cost::text(flags, &prices));
+    }
+    Ok(())
 }
 
 fn told(target: &TargetFlags, load: impl FnOnce() -> Result<Report>) -> Result<bool> {
