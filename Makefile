@@ -15,7 +15,7 @@ binaries := $(target_dir)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 deployables := -p agent -p materializer-fn -p cache-sidecar
 
 .DEFAULT_GOAL := help
-.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos conformance audit infra-test deps clean-data
+.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos conformance audit infra-test bench bench-full deps clean-data
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,17 @@ conformance: deps ## Every Kafka client against one agent, two, two behind nginx
 	$(CARGO) build --profile $(PROFILE) --workspace --bins
 	@$(without_settings) $(binaries)/yaks-conformance --installed $(target_dir)/conformance \
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(LAYOUTS),--layouts $(LAYOUTS)) $(ARGS)
+
+# The data of a run lie beside the programs, and are deleted when it went well.
+bench_suite = $(binaries)/yaks-bench suite --data-dir $(target_dir)/bench --json $(target_dir)/bench/result.json $(if $(CASES),--cases $(CASES)) $(ARGS)
+
+bench: deps ## What it costs and how long it takes, beside what is aimed at, in ten minutes: make bench [CASES=inline,cold]
+	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack -p bench
+	@$(without_settings) $(bench_suite)
+
+bench-full: deps ## The same as medians of five, written into docs/PERFORMANCE.md with plots; on a quiet machine, an hour
+	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack -p bench
+	@$(without_settings) $(bench_suite) --runs 5 --document docs/PERFORMANCE.md --pictures docs/img
 
 audit: ## Check the index of a live deployment against its bucket; the settings are the agent's: make audit [ARGS="--help"]
 	$(CARGO) run --profile $(PROFILE) -p oracle -- audit $(ARGS)

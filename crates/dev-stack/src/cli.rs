@@ -7,7 +7,7 @@ use clap::Parser;
 
 use crate::config::{AGENTS_MAX, AgentPorts, StackConfig};
 use crate::events::{EventFault, EventSource, QueueConfig};
-use crate::s3::{S3FaultRate, parse_probability};
+use crate::s3::{LatencyProfile, S3FaultRate, parse_probability};
 
 /// Runs all of yaks on this machine: Postgres, an S3, a Lambda service, the materializer, sidecars and agents.
 #[derive(Clone, Debug, Parser)]
@@ -52,6 +52,10 @@ pub struct Cli {
     /// How many instances of the function run at once.
     #[arg(long, env = "YAKS_DEV_FUNCTION_INSTANCES", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub function_instances: u16,
+    /// How long S3 takes to answer: `standard` (PUT p50 100 ms, p99 400 ms; GET 30 and 200 ms), `express` (5 and 15 ms), or as
+    /// fast as this machine can.
+    #[arg(long, env = "YAKS_DEV_S3_LATENCY", value_enum, default_value = "none")]
+    pub s3_latency: LatencyProfile,
     /// Faults between S3 and its clients: fail (500 or 503), reset, lost (it happened, the answer did not come), late (it happens after
     /// the connection is gone), throttle, conflict, partial (a body cut short), slow; of put, get, head, list, delete, or of all.
     #[arg(
@@ -73,7 +77,7 @@ pub struct Cli {
     /// Lets so many be overtaken by those behind them.
     #[arg(long, env = "YAKS_DEV_REORDER_EVENTS", default_value_t = 0.0, value_parser = parse_probability, value_name = "PROBABILITY")]
     pub reorder_events: f64,
-    /// Decides which requests and events meet these faults.
+    /// Decides which requests and events meet these faults, and which requests are slow.
     #[arg(long, env = "YAKS_DEV_SEED", default_value_t = 0)]
     pub seed: u64,
     /// Also print what the parts log.
@@ -100,6 +104,7 @@ impl Cli {
             sweep_interval: Duration::from_millis(self.sweep_interval_ms),
             function_instances: usize::from(self.function_instances),
             seed: self.seed,
+            s3_latency: self.s3_latency,
             s3_faults: self.s3_faults.clone(),
             event_faults: vec![
                 (EventFault::Drop, self.drop_events),

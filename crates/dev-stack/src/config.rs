@@ -8,7 +8,7 @@ use private_postgres::free_port;
 
 use crate::events::{EventFault, EventSource, QueueConfig};
 use crate::lambda::OnDeath;
-use crate::s3::S3FaultRate;
+use crate::s3::{LatencyProfile, S3FaultRate};
 
 /// Sidecars start at 9080 and agents' admin ports at 9090: with more agents they would meet.
 pub const AGENTS_MAX: u16 = 10;
@@ -44,8 +44,10 @@ pub struct StackConfig {
     pub function_timeout: Duration,
     /// What happens when an instance of the function ends by itself.
     pub on_function_death: OnDeath,
-    /// Decides which requests and events meet faults.
+    /// Decides which requests and events meet faults, and which requests are slow.
     pub seed: u64,
+    /// How long S3 takes to answer, from the start on.
+    pub s3_latency: LatencyProfile,
     /// What goes wrong between S3 and its clients from the start on.
     pub s3_faults: Vec<S3FaultRate>,
     /// What goes wrong with events from the start on, and how likely.
@@ -114,6 +116,7 @@ impl StackConfig {
             function_timeout: Duration::from_secs(10),
             on_function_death: OnDeath::Report,
             seed: 0,
+            s3_latency: LatencyProfile::None,
             s3_faults: Vec::new(),
             event_faults: Vec::new(),
             sidecars: true,

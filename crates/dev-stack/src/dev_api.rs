@@ -1,11 +1,13 @@
 //! The stack's own port: Lambda's Invoke API, counters, and switches for shell tests.
 //!
 //! - `GET /livez`, `GET /metrics`
+//! - `GET /processes`: a line for each agent and sidecar that runs, with its name and process id
 //! - `POST /2015-03-31/functions/{name}/invocations`
 //! - `POST /function/{stop|start|kill}`; kill ends its instances in the middle of what they do
 //! - `POST /agents/{n}/{stop|kill|start|pause|resume}`, `POST /sidecars/{n}/...`, `POST /postgres/...` likewise
 //! - `POST /events/{hold|drop|duplicate|reverse|delay|reorder}/{on|off|probability}`; hold and reverse are on or off
 //! - `POST /s3/{[operation:]fault=probability}`, as the flag `--s3-faults` has them
+//! - `POST /s3/latency/{none|standard|express}`, as the flag `--s3-latency` has them
 //! - `POST /s3/outage/{closed|silent|off}`
 //! - `POST /heal`: no more faults of S3 and of events
 
@@ -26,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::events::{EventFault, EventQueue};
 use crate::lambda::{Function, invoke_routes};
 use crate::parts::{Parts, Switch};
-use crate::s3::{Outage, S3Faults, S3Stats, parse_probability};
+use crate::s3::{LatencyProfile, Outage, S3Faults, S3Latency, S3Stats, parse_probability};
 
 /// What the port shows and switches.
 #[derive(Clone, Debug)]
@@ -35,6 +37,7 @@ pub(crate) struct DevApi {
     pub(crate) queue: Arc<EventQueue>,
     pub(crate) s3: Arc<S3Stats>,
     pub(crate) s3_faults: Arc<S3Faults>,
+    pub(crate) s3_latency: Arc<S3Latency>,
     /// Weak: a request must not keep processes alive when the stack is dropped.
     pub(crate) parts: Weak<Parts>,
 }
@@ -46,12 +49,14 @@ pub(crate) async fn serve(api: DevApi, port: u16, tasks: &mut JoinSet<()>) -> Re
     let router = Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/metrics", get(metrics))
+        .route("/processes", get(processes))
         .route("/function/{switch}", post(switch_function))
         .route("/agents/{n}/{switch}", post(switch_agent))
         .route("/sidecars/{n}/{switch}", post(switch_sidecar))
         .route("/postgres/{switch}", post(switch_postgres))
         .route("/events/{fault}/{state}", post(switch_events))
         .route("/s3/{rate}", post(switch_s3))
+        .route("/s3/latency/{profile}", post(switch_latency))
         .route("/s3/outage/{kind}", post(switch_outage))
         .route("/heal", post(heal))
         .with_state(api.clone())
@@ -86,6 +91,11 @@ async fn metrics(State(api): State<DevApi>) -> String {
         let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
     }
     text
+}
+
+async fn processes(State(api): State<DevApi>) -> Result<String, Refused> {
+    let running = parts(&api)?.processes().await;
+    Ok(running.iter().map(|(name, pid)| format!("{name} {pid}\n")).collect())
 }
 
 /// Why a switch was not turned.
@@ -169,6 +179,13 @@ async fn switch_events(State(api): State<DevApi>, Path((fault, state)): Path<(St
 async fn switch_s3(State(api): State<DevApi>, Path(rate): Path<String>) -> Turned {
     api.s3_faults.set(rate.parse().map_err(Refused::Unknown)?);
     Ok(format!("{rate}\n"))
+}
+
+async fn switch_latency(State(api): State<DevApi>, Path(profile): Path<String>) -> Turned {
+    let known = LatencyProfile::from_str(&profile, false);
+    let known = known.map_err(|_| Refused::Unknown("none, standard or express".to_owned()))?;
+    api.s3_latency.set(known);
+    Ok(format!("latency {profile}\n"))
 }
 
 async fn switch_outage(State(api): State<DevApi>, Path(kind): Path<String>) -> Turned {

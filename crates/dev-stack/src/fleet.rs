@@ -53,6 +53,16 @@ impl Fleet {
         self.0.lock().await.get(n)?.as_ref().map(Part::id)
     }
 
+    /// Names and process ids of those that run.
+    pub(crate) async fn pids(&self) -> Vec<(String, u32)> {
+        let parts = self.0.lock().await;
+        parts
+            .iter()
+            .flatten()
+            .map(|part| (part.name().to_owned(), part.id()))
+            .collect()
+    }
+
     /// Stops all at once: each has its own time to finish. Returns names and how they ended.
     pub(crate) async fn stop_all(&self) -> Vec<(String, String)> {
         let parts: Vec<Part> = self.0.lock().await.iter_mut().filter_map(Option::take).collect();

@@ -82,6 +82,13 @@ impl Parts {
         turned.await?
     }
 
+    /// Names and process ids of the agents and sidecars that run.
+    pub(crate) async fn processes(&self) -> Vec<(String, u32)> {
+        let mut running = self.agents.pids().await;
+        running.extend(self.sidecars.pids().await);
+        running
+    }
+
     fn ports(&self, n: usize) -> Result<AgentPorts> {
         let ports = self.config.agents.get(n).copied();
         ports.with_context(|| format!("there is no agent {n}"))

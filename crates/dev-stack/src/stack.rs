@@ -81,6 +81,7 @@ impl Stack {
             assemble::function_config(&config, &data_dir, &shared_env),
             Arc::clone(&clock),
         ));
+        s3.latency().set(config.s3_latency);
         for rate in &config.s3_faults {
             s3.faults().set(*rate);
         }
@@ -102,6 +103,7 @@ impl Stack {
             queue: Arc::clone(&queue),
             s3: Arc::clone(s3.stats()),
             s3_faults: Arc::clone(s3.faults()),
+            s3_latency: Arc::clone(s3.latency()),
             parts: Arc::downgrade(&parts),
         };
         dev_api::serve(api, config.dev_port, &mut tasks).await?;

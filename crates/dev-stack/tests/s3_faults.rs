@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dev_stack::s3::{Outage, S3Config, S3Fault, S3Server};
+use dev_stack::s3::{LatencyProfile, Outage, S3Config, S3Fault, S3Server};
 use storage::{GetRange, ObjectStore as _, PutOutcome, S3Store, S3Timeouts, StorageError, StorageErrorKind};
 use types::ObjectKey;
 
@@ -153,6 +153,18 @@ async fn slow_requests_succeed_late() {
     }
     assert!(asked.elapsed() > Duration::from_millis(500), "{:?}", asked.elapsed());
     assert_eq!(fixture.server.faults().count(S3Fault::Slow), 10);
+}
+
+#[tokio::test]
+async fn with_a_latency_a_put_waits_before_it_happens() {
+    let fixture = Fixture::with(&[]).await;
+    fixture.server.latency().set(LatencyProfile::Standard);
+    let asked = Instant::now();
+    for n in 0..5 {
+        assert_eq!(fixture.put(&n.to_string()).await.unwrap(), PutOutcome::Created);
+    }
+    // What seed 7 draws; of five PUTs of p50 100 ms, whatever the machine is busy with.
+    assert!(asked.elapsed() > Duration::from_millis(300), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]

@@ -112,6 +112,12 @@ async fn every_part_can_be_frozen_killed_and_started_through_the_stacks_own_port
     let stack = Stack::start(place.config(1)).await.unwrap();
     let turn = async |path: &str| assert_eq!(post(&stack, path).await.0, 200, "{path}");
     let agent = stack.agent_pid(0).await.unwrap();
+    let processes = fetch(format!("http://127.0.0.1:{}/processes", stack.config().dev_port)).await;
+    assert!(
+        processes.lines().any(|line| line == format!("agent-0 {agent}")),
+        "{processes}"
+    );
+    assert!(processes.contains("sidecar-0 "), "{processes}");
     turn("/agents/0/pause").await;
     eventually("the agent is frozen", || state_of(agent) == "T");
     turn("/agents/0/resume").await;
@@ -151,6 +157,8 @@ async fn faults_of_s3_and_of_events_are_set_through_the_stacks_own_port() {
     for (path, status) in [
         ("/s3/put:lost=0.5", 200),
         ("/s3/lost=2", 404),
+        ("/s3/latency/standard", 200),
+        ("/s3/latency/slow", 404),
         ("/s3/outage/silent", 200),
         ("/s3/outage/off", 200),
         ("/s3/outage/soon", 404),

@@ -1,4 +1,4 @@
-//! The wire between a client and S3, with its faults: answers in S3's stead, closes connections, cuts bodies.
+//! The wire between a client and S3, with its latency and its faults: answers in S3's stead, closes connections, cuts bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,15 @@ use hyper::body::Incoming;
 use s3s::Body;
 use s3s::service::S3Service;
 
+use super::S3Latency;
 use super::faults::{Fate, RequestKind, S3Fault, S3Faults};
+
+/// What lies between clients and S3.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    pub(super) faults: Arc<S3Faults>,
+    pub(super) latency: Arc<S3Latency>,
+}
 
 /// Returned to hyper, which then closes the connection without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +38,13 @@ const PART_ARRIVES_WITHIN: Duration = Duration::from_millis(20);
 
 /// Serves one request, or does to it what was drawn for it.
 pub(super) async fn answer(
-    faults: Arc<S3Faults>,
+    wire: Wire,
     service: S3Service,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, NoAnswer> {
-    let fate = faults.draw(kind_of(request.method(), request.uri().path()));
-    tokio::time::sleep(fate.before).await;
+    let kind = kind_of(request.method(), request.uri().path());
+    let fate = wire.faults.draw(kind);
+    tokio::time::sleep(fate.before + wire.latency.draw(kind)).await;
     let answered = match fate.fault {
         None | Some(S3Fault::Slow) => call(&service, request.map(Body::from)).await,
         Some(S3Fault::Fail) => received(request).await.map(|_| failure(fate.form)),
@@ -63,7 +72,7 @@ pub(super) async fn answer(
         }
         Some(S3Fault::Partial) => cut(call(&service, request.map(Body::from)).await?, fate).await,
         Some(S3Fault::Outage) => {
-            faults.silence_is_over().await;
+            wire.faults.silence_is_over().await;
             Err(NoAnswer::OnPurpose)
         }
     };

@@ -10,6 +10,7 @@ mod body;
 mod faults;
 mod faulty;
 mod keys;
+mod latency;
 mod listing;
 mod server;
 mod stats;
@@ -17,6 +18,7 @@ mod store;
 
 pub use faults::{Outage, RequestKind, S3Fault, S3FaultRate, S3Faults, parse_probability};
 pub(crate) use faults::{skewed, unit};
+pub use latency::{LatencyProfile, S3Latency};
 pub use server::{S3Config, S3Server};
 pub use stats::{Operation, S3Stats};
 

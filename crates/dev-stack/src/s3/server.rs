@@ -14,8 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::backend::Backend;
+use super::faulty::{self, Wire};
 use super::store::Store;
-use super::{OnCreated, Outage, S3Faults, S3Stats, faulty};
+use super::{OnCreated, Outage, S3Faults, S3Latency, S3Stats};
 
 /// What to serve.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct S3Config {
     pub access_key: String,
     /// Its secret.
     pub secret_key: String,
-    /// Decides which requests meet faults, when there are any.
+    /// Decides which requests meet faults and which are slow, when any are.
     pub seed: u64,
 }
 
@@ -39,7 +40,7 @@ pub struct S3Config {
 pub struct S3Server {
     address: SocketAddr,
     stats: Arc<S3Stats>,
-    faults: Arc<S3Faults>,
+    wire: Wire,
     accepting: AbortHandle,
 }
 
@@ -62,12 +63,15 @@ impl S3Server {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {} for S3", config.listen))?;
         let address = listener.local_addr()?;
-        let faults = Arc::new(S3Faults::new(config.seed));
-        let accepting = tokio::spawn(accept(listener, builder.build(), Arc::clone(&faults))).abort_handle();
+        let wire = Wire {
+            faults: Arc::new(S3Faults::new(config.seed)),
+            latency: Arc::new(S3Latency::new(config.seed)),
+        };
+        let accepting = tokio::spawn(accept(listener, builder.build(), wire.clone())).abort_handle();
         Ok(Self {
             address,
             stats,
-            faults,
+            wire,
             accepting,
         })
     }
@@ -89,7 +93,12 @@ impl S3Server {
 
     /// What may go wrong on the way to it.
     pub fn faults(&self) -> &Arc<S3Faults> {
-        &self.faults
+        &self.wire.faults
+    }
+
+    /// How long it takes to answer.
+    pub fn latency(&self) -> &Arc<S3Latency> {
+        &self.wire.latency
     }
 }
 
@@ -99,14 +108,14 @@ impl Drop for S3Server {
     }
 }
 
-async fn accept(listener: TcpListener, service: S3Service, faults: Arc<S3Faults>) {
+async fn accept(listener: TcpListener, service: S3Service, wire: Wire) {
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
             // Dropping the socket closes the connection.
-            Ok(_) if faults.outage() == Some(Outage::Closed) => {}
+            Ok(_) if wire.faults.outage() == Some(Outage::Closed) => {}
             Ok((socket, _)) => {
-                connections.spawn(serve(socket, service.clone(), Arc::clone(&faults)));
+                connections.spawn(serve(socket, service.clone(), wire.clone()));
             }
             // Out of file descriptors: there will be some again, and a busy loop would not help.
             Err(error) => {
@@ -118,9 +127,9 @@ async fn accept(listener: TcpListener, service: S3Service, faults: Arc<S3Faults>
     }
 }
 
-async fn serve(socket: TcpStream, service: S3Service, faults: Arc<S3Faults>) {
+async fn serve(socket: TcpStream, service: S3Service, wire: Wire) {
     let _ = socket.set_nodelay(true);
-    let service = service_fn(move |request| faulty::answer(Arc::clone(&faults), service.clone(), request));
+    let service = service_fn(move |request| faulty::answer(wire.clone(), service.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(socket), service);

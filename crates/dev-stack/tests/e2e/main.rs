@@ -4,6 +4,7 @@
 
 mod admin;
 mod audit;
+mod bench;
 mod commit_path;
 mod consumer_groups;
 mod events;

@@ -132,9 +132,14 @@ impl Running {
         self.runtime.block_on(self.stack().start_agent(n)).unwrap();
     }
 
+    /// The process id of agent `n`.
+    pub(crate) fn agent_pid(&self, n: usize) -> u32 {
+        self.runtime.block_on(self.stack().agent_pid(n)).unwrap()
+    }
+
     /// The memory that agent `n` takes at most so far.
     pub(crate) fn agent_memory_mib(&self, n: usize) -> u64 {
-        let pid = self.runtime.block_on(self.stack().agent_pid(n)).unwrap();
+        let pid = self.agent_pid(n);
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024
