@@ -20,4 +20,5 @@ mod proxy;
 mod running;
 mod sound;
 mod stops;
+mod tail;
 mod zones;
