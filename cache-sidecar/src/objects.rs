@@ -172,16 +172,14 @@ impl Objects {
         }
         let first = self.first_run(wanted);
         let index = first.start;
-        // After a restart the size is not known, but the page is on disk.
-        if let Looked::Here(source, page) = self.0.cache.get(&self.page_key(key, index)).await {
-            metrics::count_page(source);
-            return Ok(Start {
-                object_bytes: page.object_bytes,
-                index,
-                pages: vec![(source, Ok(page))],
-            });
-        }
-        let pages = self.pages(key, first, asker).await;
+        let looked = self.0.cache.get(&self.page_key(key, index)).await;
+        // After a restart the size is not known, but the page is on disk, and the others may not even exist.
+        let more = if matches!(looked, Looked::Here(..)) {
+            0..0
+        } else {
+            index + 1..first.end
+        };
+        let pages = self.pages_after(vec![looked], index, key, more, asker).await;
         match pages.first().map(|(_, page)| page) {
             Some(Ok(page)) => Ok(Start {
                 object_bytes: page.object_bytes,
@@ -223,8 +221,24 @@ impl Objects {
 
     /// Pages by index, in order: those that are here, and the others by as few S3 requests as there are gaps.
     async fn pages(&self, object: &ObjectKey, indexes: Range<u64>, asker: &Asker) -> Vec<ReadPage> {
+        self.pages_after(Vec::new(), indexes.start, object, indexes, asker)
+            .await
+    }
+
+    /// The same, where those from `first` on have been looked for already.
+    async fn pages_after(
+        &self,
+        mut looked: Vec<Looked>,
+        first: u64,
+        object: &ObjectKey,
+        more: Range<u64>,
+        asker: &Asker,
+    ) -> Vec<ReadPage> {
+        let indexes = (first..first + looked.len() as u64).chain(more);
         let keys: Vec<PageKey> = indexes.map(|index| self.page_key(object, index)).collect();
-        let mut looked = join_all(keys.iter().map(|key| self.0.cache.get(key))).await;
+        let rest = keys.iter().skip(looked.len()).map(|key| self.0.cache.get(key));
+        let rest = join_all(rest).await;
+        looked.extend(rest);
         let missing: Vec<Missing> = keys
             .into_iter()
             .zip(&looked)
