@@ -225,7 +225,7 @@ impl Objects {
             .await
     }
 
-    /// The same, where those from `first` on have been looked for already.
+    /// The same, where the pages from `first` on, before `more`, have been looked for already.
     async fn pages_after(
         &self,
         mut looked: Vec<Looked>,
@@ -236,9 +236,9 @@ impl Objects {
     ) -> Vec<ReadPage> {
         let indexes = (first..first + looked.len() as u64).chain(more);
         let keys: Vec<PageKey> = indexes.map(|index| self.page_key(object, index)).collect();
-        let rest = keys.iter().skip(looked.len()).map(|key| self.0.cache.get(key));
-        let rest = join_all(rest).await;
-        looked.extend(rest);
+        let more = keys.iter().skip(looked.len()).map(|key| self.0.cache.get(key));
+        let more = join_all(more).await;
+        looked.extend(more);
         let missing: Vec<Missing> = keys
             .into_iter()
             .zip(&looked)
@@ -253,7 +253,7 @@ impl Objects {
         } else {
             self.fetch(object, &missing, asker).await.into_iter()
         };
-        let pages = looked.drain(..).map(|looked| match looked {
+        let pages = looked.into_iter().map(|looked| match looked {
             Looked::Here(source, page) => (source, Ok(page)),
             Looked::Absent | Looked::Damaged => fetched
                 .next()

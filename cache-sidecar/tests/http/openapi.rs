@@ -40,7 +40,10 @@ fn cases() -> Vec<Case> {
         case("/readyz", "get", 200),
         case("/readyz", "get", 503),
         case("/metrics", "get", 200),
-        case(OBJECTS, "put", 204),
+        Case {
+            body_bytes: 10,
+            ..case(OBJECTS, "put", 204)
+        },
         Case {
             header: ("transfer-encoding", "chunked"),
             ..case(OBJECTS, "put", 400)
