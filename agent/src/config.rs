@@ -360,6 +360,27 @@ pub struct CacheConfig {
         default_value = "http://127.0.0.1:9080"
     )]
     pub cache_url: String,
+    /// Base URL at which the other agents of this zone and their sidecars reach this one; the host `auto` is the container's
+    /// address, as ECS tells it; empty: `YAKS_CACHE_URL`. The sidecars of a zone share the work: each object has one as its owner.
+    /// Agents that advertise the same address, such as `http://127.0.0.1:9080`, each use their own.
+    #[arg(
+        long,
+        env = "YAKS_CACHE_ADVERTISED_URL",
+        value_name = "YAKS_CACHE_ADVERTISED_URL",
+        default_value = ""
+    )]
+    pub cache_advertised_url: String,
+}
+
+impl CacheConfig {
+    /// Where others reach the sidecar.
+    pub fn advertised_url(&self) -> &str {
+        if self.cache_advertised_url.is_empty() {
+            &self.cache_url
+        } else {
+            &self.cache_advertised_url
+        }
+    }
 }
 
 impl Config {

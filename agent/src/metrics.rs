@@ -51,6 +51,8 @@ pub const CACHE_DAMAGED: &str = "yaks_cache_damaged_reads_total";
 pub const FETCH_PLANS: &str = "yaks_fetch_plans_total";
 /// Objects pushed into the sidecar, by result.
 pub const CACHE_PUSHES: &str = "yaks_cache_pushes_total";
+/// Sidecars of this zone, of which each object has one as its owner.
+pub const CACHE_RING_MEMBERS: &str = "yaks_cache_ring_members";
 /// Record batches refused before they entered the buffer.
 pub const BATCHES_REFUSED: &str = "yaks_batches_refused_total";
 /// Bytes of record batches taken in.
@@ -147,7 +149,12 @@ pub fn describe() {
         Unit::Count,
         "Fetch plans, by source: tail (memory), postgres, or outage (memory, because Postgres does not answer)"
     );
-    describe_counter!(CACHE_PUSHES, Unit::Count, "Objects pushed into the sidecar, by result");
+    describe_counter!(
+        CACHE_PUSHES,
+        Unit::Count,
+        "Objects pushed into the sidecar, by result; those skipped would have been more than is held for it"
+    );
+    describe_gauge!(CACHE_RING_MEMBERS, Unit::Count, "Sidecars of this zone");
     describe_counter!(
         BATCHES_REFUSED,
         Unit::Count,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use cache_api::CacheClient;
 use daemon::{Readiness, Tasks, bind, raise_nofile_limit, serve_admin};
 use metastore::{Metastore, PostgresConfig};
 use storage::{ObjectStore, S3Store};
@@ -17,6 +16,7 @@ use types::{SystemClock, SystemEntropy};
 
 use crate::config::{CommitPath, Config};
 use crate::fetch::read::ObjectCache;
+use crate::fetch::ring::CacheRing;
 use crate::group::relay::TcpDialer;
 use crate::incoming::Ports;
 use crate::produce::invoke::{CommitFunction, LambdaFunction};
@@ -152,8 +152,8 @@ fn cache(config: &Config) -> anyhow::Result<Option<Arc<dyn ObjectCache>>> {
     if !config.cache.cache_enabled {
         return Ok(None);
     }
-    let client = CacheClient::new(&config.cache.cache_url).context("YAKS_CACHE_URL")?;
-    Ok(Some(Arc::new(client)))
+    let cache = CacheRing::new(&config.cache.cache_url, config.cache.advertised_url());
+    Ok(Some(Arc::new(cache.context("YAKS_CACHE_URL")?)))
 }
 
 async fn function(config: &Config) -> Option<Arc<dyn CommitFunction>> {

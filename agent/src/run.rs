@@ -186,6 +186,9 @@ async fn start_parts(
         Duration::from_millis(config.broker.lease_ttl_ms),
     );
     background.spawn_core("cluster view", renewal.run(stop()));
+    if let Some(cache) = deps.cache.clone() {
+        background.spawn_core("cache ring", follow_agents(cache, Arc::clone(&cluster), stop()));
+    }
     background.spawn_core("lease", lease.keep(stream, deps.readiness.condition("lease"), stop()));
     background.spawn_core("backlog", backlog::watch(metastore(), stop()));
     background.spawn_core("commit hints", signal.clone().forward(metastore(), stop()));
@@ -224,6 +227,21 @@ async fn start_parts(
         fetch_bytes_max: config.broker.fetch_max_bytes,
         clock: Arc::clone(&deps.clock),
     }))
+}
+
+/// Tells the cache who is there, now and whenever that changes.
+async fn follow_agents(cache: Arc<dyn ObjectCache>, cluster: Arc<ClusterView>, shutdown: CancellationToken) {
+    let mut snapshots = cluster.snapshots();
+    let mut first = true;
+    loop {
+        let agents = snapshots.borrow_and_update().agents().to_vec();
+        cache.follow(&cluster.own(), &agents, first);
+        first = false;
+        match shutdown.run_until_cancelled(snapshots.changed()).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return,
+        }
+    }
 }
 
 fn start_groups(
@@ -268,7 +286,7 @@ async fn take_lease(config: &Config, deps: &Deps) -> anyhow::Result<Lease> {
         listeners,
         rack: config.broker.rack.clone(),
         cache_url: if config.cache.cache_enabled {
-            config.cache.cache_url.clone()
+            config.cache.advertised_url().to_owned()
         } else {
             String::new()
         },

@@ -1,4 +1,4 @@
-//! What ECS tells a container of itself: `YAKS_ADVERTISED_HOST=auto` and `YAKS_RACK=auto` are read there at the start
+//! What ECS tells a container of itself: `YAKS_ADVERTISED_HOST=auto`, `YAKS_RACK=auto` and their like are read there at the start
 //! (AWS, "Amazon ECS task metadata endpoint version 4").
 
 use std::time::Duration;
@@ -55,6 +55,14 @@ pub async fn fill_in(config: &mut Config, endpoint: Option<&str>) -> anyhow::Res
     if config.broker.advertised_host == AUTO {
         let address = own_address(endpoint).await.context("YAKS_ADVERTISED_HOST=auto")?;
         config.broker.advertised_host = address;
+    }
+    let auto_host = format!("://{AUTO}");
+    if config.cache.cache_advertised_url.contains(&auto_host) {
+        let address = own_address(endpoint)
+            .await
+            .context("YAKS_CACHE_ADVERTISED_URL=http://auto:port")?;
+        let url = &mut config.cache.cache_advertised_url;
+        *url = url.replacen(&auto_host, &format!("://{address}"), 1);
     }
     if config
         .broker
@@ -158,10 +166,11 @@ mod tests {
         Config::try_parse_from(["yaks-agent"].iter().chain(args)).unwrap()
     }
 
-    const ALL_AUTO: [&str; 3] = [
+    const ALL_AUTO: [&str; 4] = [
         "--advertised-host=auto",
         "--rack=auto",
         "--listeners=A://:1,B://:2=auto:3,C://:4=lb:5",
+        "--cache-advertised-url=http://auto:9080",
     ];
 
     #[tokio::test]
@@ -173,6 +182,7 @@ mod tests {
             (config.broker.rack.as_str(), config.broker.advertised_host.as_str()),
             ("eu-west-1b", "10.0.2.106")
         );
+        assert_eq!(config.cache.advertised_url(), "http://10.0.2.106:9080");
         let told: Vec<_> = config
             .listeners()
             .into_iter()
@@ -198,6 +208,7 @@ mod tests {
             (ALL_AUTO[0], "YAKS_ADVERTISED_HOST"),
             (ALL_AUTO[1], "YAKS_RACK"),
             (ALL_AUTO[2], "YAKS_LISTENERS"),
+            (ALL_AUTO[3], "YAKS_CACHE_ADVERTISED_URL"),
         ] {
             for endpoint in [None, Some(silent.as_str()), Some(broken.as_str())] {
                 let error = fill_in(&mut config(&[arg]), endpoint).await.unwrap_err();

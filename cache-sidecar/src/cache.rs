@@ -1,19 +1,23 @@
 //! Pages in memory and on disk: the only file that names foyer.
 //!
 //! A page is written to disk when it enters the cache, not when it leaves memory: the bytes written are the same in
-//! the long run, and a restart finds everything that fitted on the disk.
+//! the long run, and a restart finds what is on the disk (`admission.rs` says what that is).
 
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use foyer::{
     BlockEngineConfig, Cache, CacheBuilder, Code, DeviceBuilder, Error, ErrorKind, FsDeviceBuilder, HybridCache,
-    HybridCacheBuilder, HybridCachePolicy, LruConfig, Result, Source,
+    HybridCacheBuilder, HybridCachePolicy, LfuConfig, Result, Source, Statistics, StorageFilter,
+    StorageFilterCondition, StorageFilterResult,
 };
 use types::ObjectKey;
 
+use crate::admission::Admission;
 use crate::metrics::{self, PageSource};
 use crate::page::PageBytes;
 
@@ -26,6 +30,11 @@ const SIZES_MAX: usize = 65_536;
 /// Least memory of a shard. Shards exist for their locks; one much smaller than this would evict pages although the
 /// cache as a whole has room.
 const SHARD_BYTES_MIN: usize = 64 * 1024 * 1024;
+
+/// The part of memory in which pages are the newest ones, whether read or not: the end of the log, which is pushed before
+/// anybody reads it. The rest belongs to what is read often: in `protected` is what was read again after that.
+const NEWEST_RATIO: f64 = 0.5;
+const PROTECTED_RATIO: f64 = 0.4;
 
 /// Pages waiting to be written to disk; what comes on top of that is not written. Twice this is taken from memory.
 const DISK_QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -72,66 +81,116 @@ impl Kept {
 pub(crate) struct PageCache {
     pages: HybridCache<PageKey, Kept>,
     sizes: Cache<ObjectKey, u64>,
+    /// `None` without a disk.
+    admission: Option<Arc<Admission>>,
+}
+
+/// What became of looking for a page.
+#[derive(Debug)]
+pub(crate) enum Looked {
+    /// It is here, and intact.
+    Here(PageSource, Page),
+    /// It is not.
+    Absent,
+    /// It was here, and its bytes are not what they were: fetch it again.
+    Damaged,
+}
+
+/// Puts `Admission` before the disk.
+#[derive(Debug)]
+struct Admit(Arc<Admission>);
+
+impl StorageFilterCondition for Admit {
+    fn filter(&self, statistics: &Arc<Statistics>, hash: u64, _entry_bytes: usize) -> StorageFilterResult {
+        if self.0.admits(hash, statistics.disk_write_bytes() as u64) {
+            StorageFilterResult::Admit
+        } else {
+            metrics::count_turned_away();
+            StorageFilterResult::Reject
+        }
+    }
 }
 
 impl PageCache {
     /// Opens the cache; with a disk, what was on it is there again.
-    pub(crate) async fn open(memory_bytes: usize, disk: Option<(&Path, usize)>) -> Result<Self> {
+    pub(crate) async fn open(memory_bytes: usize, page_bytes: PageBytes, disk: Option<(&Path, usize)>) -> Result<Self> {
         let memory = HybridCacheBuilder::new()
             .with_name("pages")
             .with_policy(HybridCachePolicy::WriteOnInsertion)
+            .with_flush_on_close(false)
             .memory(memory_bytes)
             .with_shards((memory_bytes / SHARD_BYTES_MIN).clamp(1, 8))
-            // Newest last: consumers follow the end of the log. Anything that keeps what was read often would keep
-            // old pages over those about to be read for the first time.
-            .with_eviction_config(LruConfig::default())
+            // A page leaves the newest ones for good unless it is read oftener than another: a scan pushes out what was
+            // scanned before, not what is read again and again.
+            .with_eviction_config(LfuConfig {
+                window_capacity_ratio: NEWEST_RATIO,
+                protected_capacity_ratio: PROTECTED_RATIO,
+                ..LfuConfig::default()
+            })
             .with_weighter(|_key: &PageKey, kept: &Kept| kept.page.bytes.len() + ENTRY_OVERHEAD_BYTES);
+        let mut admission = None;
         let pages = match disk {
             None => memory.storage().build().await?,
             Some((dir, disk_bytes)) => {
+                let page_bytes = u64::from(page_bytes.get());
+                let admits = Arc::new(Admission::new(disk_bytes as u64, written_bytes(dir), page_bytes));
+                admission = Some(Arc::clone(&admits));
                 let device = FsDeviceBuilder::new(dir).with_capacity(disk_bytes).build()?;
                 let engine = BlockEngineConfig::new(device)
                     .with_buffer_pool_size(DISK_QUEUE_BYTES)
-                    .with_submit_queue_size_threshold(DISK_QUEUE_BYTES);
+                    .with_submit_queue_size_threshold(DISK_QUEUE_BYTES)
+                    .with_admission_filter(StorageFilter::new().with_condition(Admit(admits)));
                 memory.storage().with_engine_config(engine).build().await?
             }
         };
         Ok(Self {
             pages,
             sizes: CacheBuilder::new(SIZES_MAX).build(),
+            admission,
         })
     }
 
-    /// The page, if it is in memory or on disk, and intact. One read from disk however many ask.
-    pub(crate) async fn get(&self, key: &PageKey) -> Option<Page> {
-        if let Some(page) = self.get_in_memory(key) {
-            metrics::count_page(PageSource::Memory);
-            return Some(page);
+    /// Looks for the page in memory, then on disk. One read from disk however many ask.
+    pub(crate) async fn get(&self, key: &PageKey) -> Looked {
+        let in_memory = self.look_in_memory(key);
+        if !matches!(in_memory, Looked::Absent) || !self.pages.is_hybrid() {
+            return in_memory;
         }
-        if !self.pages.is_hybrid() {
-            return None;
-        }
-        let entry = match self.pages.get(key).await {
-            Ok(entry) => entry?,
+        // foyer has a checksum of its own for what it reads back, and answers a mismatch as if the page had never been there: so
+        // it is asked first. (A page evicted from the disk between the two questions looks the same; that is rare.)
+        let on_disk = self.pages.storage().may_contains(key);
+        match self.pages.get(key).await {
+            Ok(Some(entry)) => {
+                let source = if entry.source() == Source::Disk {
+                    PageSource::Disk
+                } else {
+                    PageSource::Memory
+                };
+                self.intact(key, entry.value(), source)
+            }
+            Ok(None) if on_disk && !self.pages.storage().may_contains(key) => Looked::Damaged,
+            Ok(None) => Looked::Absent,
             Err(error) => {
                 tracing::warn!(%error, object.key = %key.object, page.index = key.index, "page on disk is unreadable");
                 metrics::count_disk_error();
-                return None;
+                Looked::Absent
             }
-        };
-        let page = self.intact(key, entry.value())?;
-        metrics::count_page(if entry.source() == Source::Disk {
-            PageSource::Disk
-        } else {
-            PageSource::Memory
-        });
-        Some(page)
+        }
     }
 
     /// The page, if it is in memory, and intact.
     pub(crate) fn get_in_memory(&self, key: &PageKey) -> Option<Page> {
-        let entry = self.pages.memory().get(key)?;
-        self.intact(key, entry.value())
+        match self.look_in_memory(key) {
+            Looked::Here(_, page) => Some(page),
+            Looked::Absent | Looked::Damaged => None,
+        }
+    }
+
+    fn look_in_memory(&self, key: &PageKey) -> Looked {
+        match self.pages.memory().get(key) {
+            Some(entry) => self.intact(key, entry.value(), PageSource::Memory),
+            None => Looked::Absent,
+        }
     }
 
     /// Keeps a page whose bytes are known to be right.
@@ -145,6 +204,14 @@ impl PageCache {
                 checked: AtomicBool::new(true),
             },
         );
+    }
+
+    /// The same for a page that an agent pushed: it will be read, so that it always has a place on the disk.
+    pub(crate) fn insert_pushed(&self, key: PageKey, page: Page) {
+        if let Some(admission) = &self.admission {
+            admission.expect(self.pages.memory().hash(&key));
+        }
+        self.insert(key, page);
     }
 
     /// The object's size, if a page of it was seen lately.
@@ -169,14 +236,12 @@ impl PageCache {
     }
 
     /// A damaged page is dropped, so that it is fetched again.
-    fn intact(&self, key: &PageKey, kept: &Kept) -> Option<Page> {
+    fn intact(&self, key: &PageKey, kept: &Kept, source: PageSource) -> Looked {
         if kept.is_intact() {
-            return Some(kept.page.clone());
+            return Looked::Here(source, kept.page.clone());
         }
-        tracing::warn!(object.key = %key.object, page.index = key.index, "page is damaged, fetching it again");
-        metrics::count_damaged_page();
         self.pages.remove(key);
-        None
+        Looked::Damaged
     }
 }
 
@@ -235,6 +300,14 @@ impl Code for Kept {
     }
 }
 
+/// What has been written to the disk's files so far: they are as long as the disk from the start, but hold blocks only where
+/// something was written.
+fn written_bytes(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let blocks = files.filter_map(|file| Some(file.metadata().ok()?.blocks()));
+    blocks.sum::<u64>() * 512
+}
+
 fn foreign(what: &str) -> Error {
     Error::new(ErrorKind::Parse, format!("{what} out of range"))
 }
@@ -259,9 +332,23 @@ mod tests {
         }
     }
 
+    async fn open(memory_bytes: usize, dir: Option<&Path>) -> Result<PageCache> {
+        let page_bytes = PageBytes::new(PageBytes::MIN).unwrap();
+        PageCache::open(memory_bytes, page_bytes, dir.map(|dir| (dir, 256 << 20))).await
+    }
+
+    impl PageCache {
+        async fn find(&self, key: &PageKey) -> Option<Page> {
+            match self.get(key).await {
+                Looked::Here(_, page) => Some(page),
+                Looked::Absent | Looked::Damaged => None,
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_page_that_does_not_match_its_checksum_is_gone() {
-        let cache = PageCache::open(16 << 20, None).await.unwrap();
+        let cache = open(16 << 20, None).await.unwrap();
         let crc32c = crc32c::crc32c(&page(1).bytes);
         cache.insert_kept(
             key(0),
@@ -279,9 +366,9 @@ mod tests {
                 checked: AtomicBool::new(false),
             },
         );
-        assert!(cache.get(&key(0)).await.is_none());
-        assert!(cache.get(&key(0)).await.is_none(), "and stays gone");
-        assert_eq!(cache.get(&key(1)).await.unwrap().bytes, page(1).bytes);
+        assert!(matches!(cache.get(&key(0)).await, Looked::Damaged));
+        assert!(cache.find(&key(0)).await.is_none(), "and stays gone");
+        assert_eq!(cache.find(&key(1)).await.unwrap().bytes, page(1).bytes);
     }
 
     #[test]
@@ -308,19 +395,19 @@ mod tests {
     #[tokio::test]
     async fn a_restart_finds_its_pages_on_disk() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || PageCache::open(16 << 20, Some((dir.path(), 256 << 20)));
-        let cache = open().await.unwrap();
+        let reopen = || open(16 << 20, Some(dir.path()));
+        let cache = reopen().await.unwrap();
         for index in 0..20 {
             cache.insert(key(index), page(index as u8));
         }
         cache.close().await.unwrap();
         drop(cache);
-        let reopened = open().await.unwrap();
+        let reopened = reopen().await.unwrap();
         for index in 0..20 {
-            let found = reopened.get(&key(index)).await.unwrap();
+            let found = reopened.find(&key(index)).await.unwrap();
             assert_eq!(found.bytes, page(index as u8).bytes, "page {index}");
         }
-        assert!(reopened.get(&key(20)).await.is_none());
+        assert!(reopened.find(&key(20)).await.is_none());
     }
 
     /// Flips a bit in every kibibyte of what was written.
@@ -343,8 +430,8 @@ mod tests {
         for restart in [true, false] {
             let dir = tempfile::tempdir().unwrap();
             // So little memory that pages have to come from the disk.
-            let open = || PageCache::open(1 << 20, Some((dir.path(), 256 << 20)));
-            let mut cache = open().await.unwrap();
+            let reopen = || open(1 << 20, Some(dir.path()));
+            let mut cache = reopen().await.unwrap();
             for index in 0..200 {
                 cache.insert(key(index), page(index as u8));
             }
@@ -352,17 +439,14 @@ mod tests {
                 cache.close().await.unwrap();
                 drop(cache);
                 assert!(damage(dir.path()) > 200);
-                cache = open().await.unwrap();
+                cache = reopen().await.unwrap();
             } else {
-                // Written behind our back, by and by.
-                while cache.get(&key(0)).await.is_none() {
-                    tokio::task::yield_now().await;
-                }
+                cache.pages.storage().wait().await;
                 assert!(damage(dir.path()) > 0);
             }
             let mut there = 0;
             for index in 0..200 {
-                if let Some(found) = cache.get(&key(index)).await {
+                if let Some(found) = cache.find(&key(index)).await {
                     assert_eq!(found.bytes, page(index as u8).bytes, "page {index}, restart: {restart}");
                     there += 1;
                 }
@@ -372,7 +456,7 @@ mod tests {
                 "some pages are damaged and gone, {there} are there, restart: {restart}"
             );
             cache.insert(key(0), page(0));
-            assert!(cache.get(&key(0)).await.is_some(), "the cache goes on");
+            assert!(cache.find(&key(0)).await.is_some(), "the cache goes on");
         }
     }
 }

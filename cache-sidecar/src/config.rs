@@ -54,8 +54,9 @@ pub struct CacheConfig {
         value_parser = clap::value_parser!(u64).range(16..=1_048_576)
     )]
     pub size_mb: u64,
-    /// Disk for pages, in MB, 256 or more; 0: none. Every page is written to it once, so it should take the
-    /// cluster's write rate; pages it is too slow for are kept in memory only. It survives a restart.
+    /// Disk for pages, in MB, 256 or more; 0: none. Every page that agents push is written to it once, so it should take
+    /// the cluster's write rate; pages it is too slow for are kept in memory only. When it is full, other pages are written the
+    /// second time they are asked for. It survives a restart.
     #[arg(
         long = "cache-disk",
         env = "YAKS_CACHE_DISK_MB",
@@ -84,6 +85,16 @@ pub struct CacheConfig {
         value_parser = parse_page_bytes
     )]
     pub page_bytes: PageBytes,
+    /// How many of a hundred GETs of S3 may be sent a second time, when they take longer than nineteen of the last twenty did;
+    /// the first answer is taken. 0: none. More cut off more of the slowest reads, and cost as many more requests.
+    #[arg(
+        long = "cache-hedge-percent",
+        env = "YAKS_CACHE_HEDGE_PERCENT",
+        value_name = "YAKS_CACHE_HEDGE_PERCENT",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
+    pub hedge_percent: u8,
     /// The bucket behind the cache.
     #[command(flatten)]
     pub s3: S3Config,

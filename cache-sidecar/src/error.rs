@@ -30,6 +30,9 @@ pub enum ObjectError {
         /// How many there would be.
         bytes: u64,
     },
+    /// It would have to be fetched, and the request forbids that.
+    #[error("not in this cache")]
+    NotCached,
     /// The request itself is wrong.
     #[error("{0}")]
     BadRequest(&'static str),
@@ -57,6 +60,7 @@ impl ObjectError {
             Self::NotFound => (StatusCode::NOT_FOUND, contract::NOT_FOUND),
             Self::RangeNotSatisfiable { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, contract::RANGE_NOT_SATISFIABLE),
             Self::Origin(_) => (StatusCode::BAD_GATEWAY, contract::ORIGIN_FAILED),
+            Self::NotCached => (StatusCode::GATEWAY_TIMEOUT, contract::NOT_CACHED),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, contract::TOO_LARGE),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, contract::BAD_REQUEST),
         }

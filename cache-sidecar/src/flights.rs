@@ -3,6 +3,7 @@
 //! foyer has a single flight of its own (`get_or_fetch`), per entry. Ours is per request: pages that lie side by side
 //! are fetched by one S3 request, which needs to know all pages it is for before it starts.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -48,9 +49,9 @@ pub(crate) struct Flights(Mutex<HashMap<PageKey, watch::Receiver<Option<PageResu
 
 impl Flights {
     /// Claims pages in one step, so that of two readers of the same pages one gets all of them.
-    pub(crate) fn claim(&self, cache: &PageCache, keys: &[PageKey]) -> Vec<Claim> {
+    pub(crate) fn claim(&self, cache: &PageCache, keys: &[impl Borrow<PageKey>]) -> Vec<Claim> {
         let mut flights = self.flights();
-        let claim = |key: &PageKey| {
+        let mut claim = |key: &PageKey| {
             if let Some(arrival) = flights.get(key) {
                 return Claim::Theirs(Arrival(arrival.clone()));
             }
@@ -62,7 +63,7 @@ impl Flights {
             flights.insert(key.clone(), arrival.clone());
             Claim::Ours(Departure(departure), Arrival(arrival))
         };
-        keys.iter().map(claim).collect()
+        keys.iter().map(|key| claim(key.borrow())).collect()
     }
 
     /// Ends a flight. A page goes into the cache first: whoever finds no flight then finds the page.
@@ -70,8 +71,28 @@ impl Flights {
         if let Ok(page) = &result {
             cache.insert(key.clone(), page.clone());
         }
-        self.flights().remove(&key);
+        self.end(&key, departure, result);
+    }
+
+    /// Ends a flight whose page is in the cache.
+    pub(crate) fn land_kept(&self, key: &PageKey, departure: Departure, page: Page) {
+        self.end(key, departure, Ok(page));
+    }
+
+    fn end(&self, key: &PageKey, departure: Departure, result: PageResult) {
+        self.flights().remove(key);
         departure.0.send_replace(Some(result));
+    }
+
+    /// Ends a flight without a page, unless somebody waits for it: then it is still to be flown.
+    pub(crate) fn abandon(&self, key: &PageKey, departure: Departure) -> Option<Departure> {
+        let mut flights = self.flights();
+        // One receiver is the table's own.
+        if departure.0.receiver_count() > 1 {
+            return Some(departure);
+        }
+        flights.remove(key);
+        None
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<PageKey, watch::Receiver<Option<PageResult>>>> {

@@ -1,17 +1,23 @@
 //! The cache sidecar: byte ranges of S3 objects over HTTP, from memory, then disk, then S3.
 //!
 //! One request goes through the files in this order: `routes/objects.rs` (HTTP) -> `objects.rs` (a range of an
-//! object) -> `page.rs` (its pages) -> `cache.rs` (those that are here) -> `flights.rs` and `origin.rs` (the others,
-//! each fetched once however many ask). The contract is `docs/cache-api.md`.
+//! object) -> `page.rs` (its pages) -> `cache.rs` (those that are here) -> `flights.rs`, `peers.rs` and `origin.rs` (the
+//! others, each fetched once however many ask). What agents push comes in by `push.rs`. The contract is `docs/cache-api.md`.
 
+mod admission;
+mod asker;
 mod cache;
 pub mod config;
 mod error;
+mod fair;
 mod flights;
+mod hedge;
 mod metrics;
 mod objects;
 mod origin;
 mod page;
+mod peers;
+mod push;
 mod range_header;
 mod router;
 mod routes;
@@ -22,12 +28,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daemon::{Readiness, Tasks};
-use storage::{ObjectStore, S3Store};
+use storage::{ObjectStore as _, S3Store};
 use telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
+pub use asker::{Asker, Lane};
 pub use config::CacheConfig;
 pub use objects::Objects;
+pub use origin::Stores;
 pub use page::PageBytes;
 pub use router::router;
 
@@ -43,25 +51,29 @@ pub async fn run(config: CacheConfig, telemetry: Telemetry) -> anyhow::Result<()
     let shutdown = daemon::token_on_signal().context("cannot listen for signals")?;
     daemon::raise_nofile_limit();
     tracing::info!(?config, "starting");
-    let store = S3Store::new(&config.s3).await?;
-    store
-        .check()
+    // Each with connections of its own: what one lane waits for does not stand in the other's way.
+    let (hot, cold) = (S3Store::new(&config.s3).await?, S3Store::new(&config.s3).await?);
+    hot.check()
         .await
         .context("S3 (YAKS_S3_ENDPOINT, YAKS_S3_BUCKET and kin)")?;
-    serve(&config, Arc::new(store), telemetry, shutdown).await
+    let stores = Stores {
+        hot: Arc::new(hot),
+        cold: Arc::new(cold),
+    };
+    serve(&config, stores, telemetry, shutdown).await
 }
 
-/// Serves `store` until `shutdown`, then answers what is in flight and closes the disk.
+/// Serves `stores` until `shutdown`, then answers what is in flight and closes the disk.
 pub async fn serve(
     config: &CacheConfig,
-    store: Arc<dyn ObjectStore>,
+    stores: impl Into<Stores>,
     telemetry: Telemetry,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = daemon::bind(address, "YAKS_CACHE_HOST, YAKS_CACHE_PORT").await?;
     let tasks = Tasks::new(shutdown.clone());
-    let objects = Objects::open(config, store, tasks.clone()).await?;
+    let objects = Objects::open(config, stores, tasks.clone()).await?;
     daemon::spawn_upkeep(telemetry.clone(), &tasks);
     let routes = router(objects.clone()).merge(daemon::health_routes(Readiness::new(), telemetry));
     tracing::info!(address = %listener.local_addr()?, "ready");

@@ -11,16 +11,37 @@ const PAGE_READS: &str = "yaks_cache_page_reads_total";
 const DAMAGED: &str = "yaks_cache_damaged_pages_total";
 const DISK_ERRORS: &str = "yaks_cache_disk_errors_total";
 const MEMORY: &str = "yaks_cache_memory_bytes";
+const TURNED_AWAY: &str = "yaks_cache_disk_turned_away_total";
+const HEDGES: &str = "yaks_cache_hedges_total";
+const PEER_READS: &str = "yaks_cache_peer_reads_total";
+const FETCH_WAIT: &str = "yaks_cache_fetch_wait_seconds";
 
 /// Where a page came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageSource {
     Memory,
     Disk,
     /// Fetched for this reader.
     Origin,
-    /// Fetched for another reader, who was first.
+    /// Fetched for another reader, who was first, or pushed meanwhile.
     Shared,
+}
+
+/// What another sidecar said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PeerResult {
+    Hit,
+    Miss,
+    Error,
+}
+
+/// How a second GET went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum HedgeResult {
+    /// It answered first.
+    Won,
+    /// The first one did after all.
+    Lost,
 }
 
 /// Describes the metrics; called once.
@@ -31,6 +52,16 @@ pub(crate) fn describe() {
     describe_counter!(PAGE_READS, "Pages read, by where they came from");
     describe_counter!(DAMAGED, "Pages whose checksum did not match; they were fetched again");
     describe_counter!(DISK_ERRORS, "Reads from disk that failed; the pages were fetched again");
+    describe_counter!(
+        TURNED_AWAY,
+        "Pages not written to disk: it is full, and they were asked for once"
+    );
+    describe_counter!(HEDGES, "Second GETs sent after slow ones, by which of the two won");
+    describe_counter!(PEER_READS, "Runs of pages asked of their former owner, by result");
+    describe_histogram!(
+        FETCH_WAIT,
+        "Time that a GET waits for its client's turn, in seconds, by lane"
+    );
     describe_gauge!(MEMORY, "Bytes of pages in memory");
 }
 
@@ -60,4 +91,29 @@ pub(crate) fn count_disk_error() {
 
 pub(crate) fn set_memory_bytes(bytes: usize) {
     gauge!(MEMORY).set(bytes as f64);
+}
+
+pub(crate) fn count_turned_away() {
+    counter!(TURNED_AWAY).increment(1);
+}
+
+pub(crate) fn count_hedge(result: HedgeResult) {
+    let result = match result {
+        HedgeResult::Won => "won",
+        HedgeResult::Lost => "lost",
+    };
+    counter!(HEDGES, "result" => result).increment(1);
+}
+
+pub(crate) fn count_peer(result: PeerResult) {
+    let result = match result {
+        PeerResult::Hit => "hit",
+        PeerResult::Miss => "miss",
+        PeerResult::Error => "error",
+    };
+    counter!(PEER_READS, "result" => result).increment(1);
+}
+
+pub(crate) fn observe_fetch_wait(lane: &'static str, waited: Duration) {
+    histogram!(FETCH_WAIT, "lane" => lane).record(waited);
 }

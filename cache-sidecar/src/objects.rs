@@ -4,22 +4,22 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cache_api::contract::REQUEST_BYTES_MAX;
 use daemon::Tasks;
 use futures::future::join_all;
-use futures::{Stream, TryStreamExt};
-use storage::ObjectStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use types::{ByteRange, ObjectKey};
 
 use crate::CacheConfig;
-use crate::cache::{Page, PageCache, PageKey};
+use crate::asker::Asker;
+use crate::cache::{Looked, Page, PageCache, PageKey};
 use crate::error::ObjectError;
 use crate::flights::{Claim, Departure, Flights, PageResult};
 use crate::metrics::{self, PageSource};
-use crate::origin::{Origin, RUN_BYTES_MAX};
+use crate::origin::{Origin, RUN_BYTES_MAX, Stores};
 use crate::page::{self, PageBytes};
+use crate::peers::Peers;
 use crate::range_header::Wanted;
 
 /// Bytes of all requests under way: answers not yet sent, and pushes not yet whole. Four of the largest.
@@ -30,16 +30,17 @@ const PERMIT_BYTES: u64 = 1024;
 
 /// All objects of the bucket.
 #[derive(Clone, Debug)]
-pub struct Objects(Arc<Inner>);
+pub struct Objects(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    cache: PageCache,
-    flights: Flights,
+pub(crate) struct Inner {
+    pub(crate) cache: PageCache,
+    pub(crate) flights: Flights,
+    pub(crate) page_bytes: PageBytes,
+    pub(crate) tasks: Tasks,
     origin: Origin,
-    page_bytes: PageBytes,
+    peers: Peers,
     in_flight: Arc<Semaphore>,
-    tasks: Tasks,
 }
 
 /// Bytes found, in pieces, and the permit that counts them until they are sent.
@@ -51,6 +52,8 @@ pub struct Found {
     pub range: ByteRange,
     /// Size of the whole object.
     pub object_bytes: u64,
+    /// Where its pages came from.
+    pub(crate) sources: Sources,
     /// To be dropped when the bytes are sent.
     pub permit: OwnedSemaphorePermit,
 }
@@ -60,80 +63,96 @@ struct Start {
     object_bytes: u64,
     /// Index of the first of `pages`.
     index: u64,
-    pages: Vec<PageResult>,
+    pages: Vec<ReadPage>,
+}
+
+/// A page that has to be fetched.
+struct Missing {
+    key: PageKey,
+    /// It was here once.
+    damaged: bool,
+}
+
+/// A page, and where it came from.
+type ReadPage = (PageSource, PageResult);
+
+/// Where the pages of an answer came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources(Vec<PageSource>);
+
+impl Sources {
+    /// As `Cache-Status` has it (RFC 9211).
+    pub(crate) fn cache_status(&self) -> &'static str {
+        let any = |source| self.0.contains(&source);
+        let here = any(PageSource::Memory) || any(PageSource::Disk);
+        match (any(PageSource::Origin), any(PageSource::Shared)) {
+            (false, false) if any(PageSource::Disk) => "yaks-cache; hit; detail=disk",
+            (false, false) => "yaks-cache; hit; detail=memory",
+            (true, _) if here => "yaks-cache; fwd=partial; stored",
+            (true, _) => "yaks-cache; fwd=uri-miss; stored",
+            (false, true) if here => "yaks-cache; fwd=partial; stored; collapsed",
+            (false, true) => "yaks-cache; fwd=uri-miss; stored; collapsed",
+        }
+    }
 }
 
 impl Objects {
-    /// Opens the cache in front of `store`. Fetches run as tasks of `tasks`: a reader that goes away does not fail
+    /// Opens the cache in front of `stores`. Fetches run as tasks of `tasks`: a reader that goes away does not fail
     /// those who wait for the same page.
-    pub async fn open(config: &CacheConfig, store: Arc<dyn ObjectStore>, tasks: Tasks) -> anyhow::Result<Self> {
+    pub async fn open(config: &CacheConfig, stores: impl Into<Stores>, tasks: Tasks) -> anyhow::Result<Self> {
         metrics::describe();
         let bytes = |mb: u64| usize::try_from(mb << 20).context("YAKS_CACHE_SIZE_MB or YAKS_CACHE_DISK_MB");
         let disk_bytes = bytes(config.disk_mb)?;
         let disk = (disk_bytes > 0).then_some((config.disk_dir.as_path(), disk_bytes));
-        let cache = PageCache::open(bytes(config.size_mb)?, disk).await;
+        let cache = PageCache::open(bytes(config.size_mb)?, config.page_bytes, disk).await;
         let cache = cache.with_context(|| format!("YAKS_CACHE_DISK_DIR={}", config.disk_dir.display()))?;
         Ok(Self(Arc::new(Inner {
             cache,
             flights: Flights::default(),
-            origin: Origin::new(store, config.page_bytes),
             page_bytes: config.page_bytes,
-            in_flight: Arc::new(Semaphore::new(permits(IN_FLIGHT_BYTES_MAX) as usize)),
             tasks,
+            origin: Origin::new(stores.into(), config.page_bytes, config.hedge_percent),
+            peers: Peers::default(),
+            in_flight: Arc::new(Semaphore::new(permits(IN_FLIGHT_BYTES_MAX) as usize)),
         })))
     }
 
     /// The bytes wanted, all of them or an error: an answer that has started can no longer say 502.
-    pub async fn read(&self, key: &ObjectKey, wanted: Wanted) -> Result<Found, ObjectError> {
+    pub async fn read(&self, key: &ObjectKey, wanted: Wanted, asker: &Asker) -> Result<Found, ObjectError> {
         let Start {
             object_bytes,
             index,
             pages,
-        } = self.start(key, wanted).await?;
+        } = self.start(key, wanted, asker).await?;
         let range = wanted.within(object_bytes);
         let range = range.ok_or(ObjectError::RangeNotSatisfiable {
             object_bytes: Some(object_bytes),
         })?;
         let permit = self.admit(range.len()).await?;
         let indexes = self.0.page_bytes.pages_of(range);
+        let mut sources: Vec<PageSource> = pages.iter().map(|(source, _)| *source).collect();
         let mut pages = if index == indexes.start { pages } else { Vec::new() };
         pages.truncate(indexes.clone().count());
-        pages.extend(self.pages(key, indexes.start + pages.len() as u64..indexes.end).await);
-        let cut = |(index, page): (u64, PageResult)| self.piece(index, &page?, range);
+        let more = indexes.start + pages.len() as u64..indexes.end;
+        let more = self.pages(key, more, asker).await;
+        sources.extend(more.iter().map(|(source, _)| *source));
+        pages.extend(more);
+        let cut = |(index, (_, page)): (u64, ReadPage)| self.piece(index, &page?, range);
         let pieces = indexes.zip(pages).map(cut).collect::<Result<_, _>>()?;
         Ok(Found {
             pieces,
             range,
             object_bytes,
+            sources: Sources(sources),
             permit,
         })
     }
 
-    /// The object's size.
-    pub async fn object_bytes(&self, key: &ObjectKey) -> Result<u64, ObjectError> {
-        Ok(self.start(key, Wanted::Full).await?.object_bytes)
-    }
-
-    /// Takes a whole object that S3 has already, `object_bytes` long; nothing is kept of one that is cut off.
-    pub async fn push<E>(
-        &self,
-        key: &ObjectKey,
-        object_bytes: u64,
-        body: impl Stream<Item = Result<Bytes, E>>,
-    ) -> Result<(), ObjectError> {
-        let _permit = self.admit(object_bytes).await?;
-        let pages = into_pages(self.0.page_bytes, body).await?;
-        let taken: u64 = pages.iter().map(|bytes| bytes.len() as u64).sum();
-        if taken != object_bytes {
-            return Err(ObjectError::BadRequest("the body is not as long as its content-length"));
-        }
-        self.0.cache.remember_size(key, object_bytes);
-        for (index, bytes) in (0..).zip(pages) {
-            self.0
-                .cache
-                .insert(self.page_key(key, index), Page { bytes, object_bytes });
-        }
-        Ok(())
+    /// The object's size, and what telling it took.
+    pub async fn object_bytes(&self, key: &ObjectKey, asker: &Asker) -> Result<(u64, Sources), ObjectError> {
+        let start = self.start(key, Wanted::Last(1), asker).await?;
+        let sources = start.pages.iter().map(|(source, _)| *source).collect();
+        Ok((start.object_bytes, Sources(sources)))
     }
 
     /// Waits until the disk has what it was given.
@@ -143,7 +162,7 @@ impl Objects {
 
     /// The size, which any page tells: if it is not known, the pages are read with which the wanted bytes begin, so
     /// that it costs no request of its own.
-    async fn start(&self, key: &ObjectKey, wanted: Wanted) -> Result<Start, ObjectError> {
+    async fn start(&self, key: &ObjectKey, wanted: Wanted, asker: &Asker) -> Result<Start, ObjectError> {
         if let Some(object_bytes) = self.0.cache.object_bytes(key) {
             return Ok(Start {
                 object_bytes,
@@ -153,8 +172,15 @@ impl Objects {
         }
         let first = self.first_run(wanted);
         let index = first.start;
-        let pages = self.pages(key, first).await;
-        match pages.first() {
+        let looked = self.0.cache.get(&self.page_key(key, index)).await;
+        // After a restart the size is not known, but the page is on disk, and the others may not even exist.
+        let more = if matches!(looked, Looked::Here(..)) {
+            0..0
+        } else {
+            index + 1..first.end
+        };
+        let pages = self.pages_after(vec![looked], index, key, more, asker).await;
+        match pages.first().map(|(_, page)| page) {
             Some(Ok(page)) => Ok(Start {
                 object_bytes: page.object_bytes,
                 index,
@@ -174,77 +200,111 @@ impl Objects {
         }
     }
 
-    /// The pages to read first when the object's size is not known. A range is asked for by somebody who knows that
-    /// it is there, so all its pages (of one GET) are read; of anything else, one page.
+    /// The pages to read first when the object's size is not known, all by one GET. A range is asked for by somebody who knows
+    /// that it is there; of what has no end, as much as one GET takes; of what is counted from the end, one page.
     fn first_run(&self, wanted: Wanted) -> Range<u64> {
         let page_bytes = self.0.page_bytes;
+        let run = page_bytes.pages_in(RUN_BYTES_MAX);
         match wanted {
             Wanted::Bytes(range) => {
                 let pages = page_bytes.pages_of(range);
-                pages.start..pages.end.min(pages.start + page_bytes.pages_in(RUN_BYTES_MAX))
+                pages.start..pages.end.min(pages.start + run)
             }
             Wanted::From(start) => {
                 let first = start / u64::from(page_bytes.get());
-                first..first + 1
+                first..first + run
             }
-            Wanted::Full | Wanted::Last(_) => 0..1,
+            Wanted::Full => 0..run,
+            Wanted::Last(_) => 0..1,
         }
     }
 
     /// Pages by index, in order: those that are here, and the others by as few S3 requests as there are gaps.
-    async fn pages(&self, object: &ObjectKey, indexes: Range<u64>) -> Vec<PageResult> {
-        let keys: Vec<PageKey> = indexes.clone().map(|index| self.page_key(object, index)).collect();
-        let found = join_all(keys.iter().map(|key| self.0.cache.get(key))).await;
-        let missing: Vec<PageKey> = keys
-            .iter()
-            .zip(&found)
-            .filter(|(_, page)| page.is_none())
-            .map(|(key, _)| key.clone())
+    async fn pages(&self, object: &ObjectKey, indexes: Range<u64>, asker: &Asker) -> Vec<ReadPage> {
+        self.pages_after(Vec::new(), indexes.start, object, indexes, asker)
+            .await
+    }
+
+    /// The same, where the pages from `first` on, before `more`, have been looked for already.
+    async fn pages_after(
+        &self,
+        mut looked: Vec<Looked>,
+        first: u64,
+        object: &ObjectKey,
+        more: Range<u64>,
+        asker: &Asker,
+    ) -> Vec<ReadPage> {
+        let indexes = (first..first + looked.len() as u64).chain(more);
+        let keys: Vec<PageKey> = indexes.map(|index| self.page_key(object, index)).collect();
+        let more = keys.iter().skip(looked.len()).map(|key| self.0.cache.get(key));
+        let more = join_all(more).await;
+        looked.extend(more);
+        let missing: Vec<Missing> = keys
+            .into_iter()
+            .zip(&looked)
+            .filter(|(_, looked)| !matches!(looked, Looked::Here(..)))
+            .map(|(key, looked)| Missing {
+                key,
+                damaged: matches!(looked, Looked::Damaged),
+            })
             .collect();
-        if missing.is_empty() {
-            return found.into_iter().flatten().map(Ok).collect();
-        }
-        let mut fetched = self.fetch(object, &missing).await.into_iter();
-        let or_fetched = |page: Option<Page>| match page {
-            Some(page) => Ok(page),
-            None => fetched.next().expect("every missing page has a result"),
+        let mut fetched = if missing.is_empty() || asker.only_if_cached {
+            Vec::new().into_iter()
+        } else {
+            self.fetch(object, &missing, asker).await.into_iter()
         };
-        found.into_iter().map(or_fetched).collect()
+        let pages = looked.into_iter().map(|looked| match looked {
+            Looked::Here(source, page) => (source, Ok(page)),
+            Looked::Absent | Looked::Damaged => fetched
+                .next()
+                .unwrap_or((PageSource::Origin, Err(ObjectError::NotCached))),
+        });
+        let pages: Vec<ReadPage> = pages.collect();
+        for (source, page) in &pages {
+            if page.is_ok() {
+                metrics::count_page(*source);
+            }
+        }
+        pages
     }
 
     /// Starts what nobody else has started, and waits for all of it.
-    async fn fetch(&self, object: &ObjectKey, missing: &[PageKey]) -> Vec<PageResult> {
+    async fn fetch(&self, object: &ObjectKey, missing: &[Missing], asker: &Asker) -> Vec<ReadPage> {
         let mut ours = Vec::new();
-        let claims = self.0.flights.claim(&self.0.cache, missing);
-        let waits = missing.iter().zip(claims).map(|(key, claim)| match claim {
+        let keys: Vec<&PageKey> = missing.iter().map(|page| &page.key).collect();
+        let claims = self.0.flights.claim(&self.0.cache, &keys);
+        let waits = missing.iter().zip(claims).map(|(missing, claim)| match claim {
             Claim::Here(page) => (PageSource::Memory, Ok(page)),
             Claim::Theirs(arrival) => (PageSource::Shared, Err(arrival)),
             Claim::Ours(departure, arrival) => {
+                let key = &missing.key;
+                if missing.damaged {
+                    // Here, so that it counts once however many have seen it.
+                    tracing::warn!(object.key = %key.object, page.index = key.index, "page is damaged, fetching it again");
+                    metrics::count_damaged_page();
+                }
                 ours.push((key.index, departure));
                 (PageSource::Origin, Err(arrival))
             }
         });
         let waits: Vec<_> = waits.collect();
-        self.depart(object, ours);
-        join_all(waits.into_iter().map(async |(source, wait)| {
-            metrics::count_page(source);
-            match wait {
-                Ok(page) => Ok(page),
-                Err(arrival) => arrival.wait().await,
-            }
+        self.depart(object, ours, asker);
+        join_all(waits.into_iter().map(async |(source, wait)| match wait {
+            Ok(page) => (source, Ok(page)),
+            Err(arrival) => (source, arrival.wait().await),
         }))
         .await
     }
 
     /// One task, and one S3 request, per run of neighbours.
-    fn depart(&self, object: &ObjectKey, ours: Vec<(u64, Departure)>) {
+    pub(crate) fn depart(&self, object: &ObjectKey, ours: Vec<(u64, Departure)>, asker: &Asker) {
         let indexes: Vec<u64> = ours.iter().map(|(index, _)| *index).collect();
         let mut departures = ours.into_iter().map(|(_, departure)| departure);
         for run in page::runs(&indexes, self.0.page_bytes.pages_in(RUN_BYTES_MAX)) {
             let departures: Vec<Departure> = departures.by_ref().take(run.clone().count()).collect();
-            let (this, object) = (self.clone(), object.clone());
-            self.0.tasks.spawn("fetch from S3", async move {
-                let results = this.0.origin.fetch(&object, &run).await;
+            let (this, object, asker) = (self.clone(), object.clone(), asker.clone());
+            self.0.tasks.spawn("fetch", async move {
+                let results = this.fetch_run(&object, &run, &asker).await;
                 for ((index, departure), result) in run.zip(departures).zip(results) {
                     this.0
                         .flights
@@ -254,7 +314,17 @@ impl Objects {
         }
     }
 
-    fn page_key(&self, object: &ObjectKey, index: u64) -> PageKey {
+    /// From the sidecar whose pages they were, if it still has them all, else from S3.
+    async fn fetch_run(&self, object: &ObjectKey, run: &Range<u64>, asker: &Asker) -> Vec<PageResult> {
+        if let Some(url) = &asker.former_owner
+            && let Some(pages) = self.0.peers.fetch(url, object, self.0.page_bytes, run).await
+        {
+            return pages.into_iter().map(Ok).collect();
+        }
+        self.0.origin.fetch(object, run, asker).await
+    }
+
+    pub(crate) fn page_key(&self, object: &ObjectKey, index: u64) -> PageKey {
         PageKey {
             object: object.clone(),
             page_bytes: self.0.page_bytes,
@@ -275,7 +345,7 @@ impl Objects {
     }
 
     /// Waits for room among the bytes in flight.
-    async fn admit(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ObjectError> {
+    pub(crate) async fn admit(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ObjectError> {
         if bytes > REQUEST_BYTES_MAX {
             return Err(ObjectError::TooLarge { bytes });
         }
@@ -286,33 +356,4 @@ impl Objects {
 
 fn permits(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(PERMIT_BYTES)).expect("requests are far smaller than 4 TiB")
-}
-
-/// Copies a body once, into memory of its own for each page.
-async fn into_pages<E>(
-    page_bytes: PageBytes,
-    body: impl Stream<Item = Result<Bytes, E>>,
-) -> Result<Vec<Bytes>, ObjectError> {
-    let size = page_bytes.get() as usize;
-    let (mut pages, mut page) = (Vec::new(), BytesMut::new());
-    let mut body = std::pin::pin!(body);
-    while let Some(mut frame) = body
-        .try_next()
-        .await
-        .map_err(|_| ObjectError::BadRequest("the body was cut off"))?
-    {
-        while !frame.is_empty() {
-            page.reserve(size - page.len());
-            let part = frame.split_to(frame.len().min(size - page.len()));
-            page.extend_from_slice(&part);
-            if page.len() == size {
-                pages.push(std::mem::take(&mut page).freeze());
-            }
-        }
-    }
-    if !page.is_empty() {
-        // The last page is shorter: without this copy it would keep the memory of a whole one.
-        pages.push(Bytes::copy_from_slice(&page));
-    }
-    Ok(pages)
 }

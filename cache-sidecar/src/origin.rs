@@ -4,44 +4,124 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use storage::{GetRange, Got, ObjectStore};
-use tokio::sync::Semaphore;
+use futures::future::select_ok;
+use futures::{FutureExt, TryFutureExt};
+use storage::{GetRange, Got, ObjectStore, StorageError};
+use tokio::time::{Instant, timeout};
 use types::ObjectKey;
 
+use crate::asker::{Asker, Lane};
 use crate::cache::Page;
 use crate::error::ObjectError;
+use crate::fair::FairQueue;
 use crate::flights::PageResult;
+use crate::hedge::Hedge;
+use crate::metrics::{self, HedgeResult};
 use crate::page::PageBytes;
 
 /// Most bytes of one GET: more would make the first reader wait longer than a second request costs.
 pub(crate) const RUN_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// GETs at a time. With runs of 8 MiB they hold at most 128 MiB, and 16 connections to S3 carry more than the network
-/// of a task.
-const FETCHES_MAX: usize = 16;
+/// GETs of the hot lane at a time. With runs of 8 MiB they hold at most 128 MiB, and 16 connections to S3 carry more than the
+/// network of a task. One client leaves others a quarter of them.
+const HOT_FETCHES: (usize, usize) = (16, 12);
+
+/// The same for the cold lane, which takes what the hot one can spare.
+const COLD_FETCHES: (usize, usize) = (8, 4);
+
+/// The bucket, once for each lane.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// For the end of the log.
+    pub hot: Arc<dyn ObjectStore>,
+    /// For old data.
+    pub cold: Arc<dyn ObjectStore>,
+}
+
+impl From<Arc<dyn ObjectStore>> for Stores {
+    fn from(store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            hot: Arc::clone(&store),
+            cold: store,
+        }
+    }
+}
 
 /// S3, a bounded number of requests at a time.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Origin {
-    store: Arc<dyn ObjectStore>,
-    fetches: Arc<Semaphore>,
+    hot: Way,
+    cold: Way,
     page_bytes: PageBytes,
 }
 
-impl Origin {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, page_bytes: PageBytes) -> Self {
+/// One lane's way to S3.
+#[derive(Debug)]
+struct Way {
+    name: &'static str,
+    store: Arc<dyn ObjectStore>,
+    turns: FairQueue,
+    hedge: Hedge,
+}
+
+impl Way {
+    fn new(name: &'static str, store: Arc<dyn ObjectStore>, (all, of_one): (usize, usize), hedge_percent: u8) -> Self {
         Self {
+            name,
             store,
-            fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+            turns: FairQueue::new(all, of_one),
+            hedge: Hedge::new(hedge_percent),
+        }
+    }
+
+    /// One GET, or a second one when it is slow: the first answer of the two.
+    async fn get(&self, object: &ObjectKey, range: GetRange) -> Result<Got, StorageError> {
+        let started = Instant::now();
+        let result = self.get_hedged(object, range).await;
+        self.hedge.took(started.elapsed());
+        result
+    }
+
+    async fn get_hedged(&self, object: &ObjectKey, range: GetRange) -> Result<Got, StorageError> {
+        let mut first = self.store.get(object, range);
+        let Some(delay) = self.hedge.delay() else {
+            return first.await;
+        };
+        if let Ok(answer) = timeout(delay, &mut first).await {
+            return answer;
+        }
+        if !self.hedge.take() {
+            return first.await;
+        }
+        let second = self.store.get(object, range);
+        let first = first.map_ok(|got| (HedgeResult::Lost, got)).boxed();
+        let second = second.map_ok(|got| (HedgeResult::Won, got)).boxed();
+        let ((result, got), _) = select_ok([first, second]).await?;
+        metrics::count_hedge(result);
+        Ok(got)
+    }
+}
+
+impl Origin {
+    pub(crate) fn new(stores: Stores, page_bytes: PageBytes, hedge_percent: u8) -> Self {
+        Self {
+            hot: Way::new("hot", stores.hot, HOT_FETCHES, hedge_percent),
+            cold: Way::new("cold", stores.cold, COLD_FETCHES, hedge_percent),
             page_bytes,
         }
     }
 
-    /// One GET for `run`; a result per page of it.
-    pub(crate) async fn fetch(&self, object: &ObjectKey, run: &Range<u64>) -> Vec<PageResult> {
-        let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
+    /// One GET for `run` when it is the asker's turn; a result per page of it.
+    pub(crate) async fn fetch(&self, object: &ObjectKey, run: &Range<u64>, asker: &Asker) -> Vec<PageResult> {
+        let way = match asker.lane {
+            Lane::Hot => &self.hot,
+            Lane::Cold => &self.cold,
+        };
+        let queued = Instant::now();
+        let _turn = way.turns.turn(&asker.client).await;
+        metrics::observe_fetch_wait(way.name, queued.elapsed());
         let asked = self.page_bytes.bytes_of(run);
-        match self.store.get(object, GetRange::Bytes(asked)).await {
+        match way.get(object, GetRange::Bytes(asked)).await {
             Ok(got) if got.range.start == asked.start => run.clone().map(|index| self.cut(&got, index)).collect(),
             Ok(got) => {
                 let error = ObjectError::Origin(format!("S3 answered {} when asked for {asked}", got.range));

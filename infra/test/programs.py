@@ -127,6 +127,7 @@ def agent(place, deployment, credentials, ports, extra):
         "YAKS_BROKER_PORT": str(ports["kafka"]),
         "YAKS_METRICS_PORT": str(ports["admin"]),
         "YAKS_CACHE_URL": f"http://127.0.0.1:{ports['cache']}",
+        "YAKS_CACHE_ADVERTISED_URL": "",
         **extra,
     }
     program = Program(place, "agent", "yaks-agent", settings_of(container), credentials, container["command"], here)

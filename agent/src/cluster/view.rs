@@ -162,6 +162,11 @@ impl ClusterView {
         Arc::clone(&self.snapshot.borrow())
     }
 
+    /// The latest snapshot, and word of every newer one.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<ClusterSnapshot>> {
+        self.snapshot.clone()
+    }
+
     /// Every live agent as of the latest snapshot.
     pub fn agents(&self) -> Vec<LiveAgent> {
         self.snapshot().agents.clone()

@@ -193,6 +193,7 @@ mod tests {
             },
             row_end: start + row_bytes as u64,
             base_offset: Offset(base),
+            lane: crate::fetch::read::Lane::Hot,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod plan;
 pub mod planner;
 pub mod read;
 pub mod remembered;
+pub mod ring;
 pub mod search;
 pub mod serve;
 pub mod session;

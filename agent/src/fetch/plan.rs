@@ -4,6 +4,8 @@ use metastore::{IndexedRange, PlannedPartition};
 use types::{ByteRange, ObjectId, ObjectKey, Offset};
 
 use crate::fetch::cursors::Cursors;
+use crate::fetch::read::Lane;
+use crate::fetch::spread::is_all;
 
 /// Ranges of one object that lie closer than this are read as one: a request costs more than reading so much.
 const GAP_BYTES_MAX: u64 = 32 * 1024;
@@ -21,6 +23,8 @@ pub struct Piece {
     pub row_end: u64,
     /// Offset of the batch at `range.start`.
     pub base_offset: Offset,
+    /// Whether the end of the log is near.
+    pub lane: Lane,
 }
 
 /// The pieces that hold the records of one partition from `from` on, about `bytes_max` of them.
@@ -28,13 +32,14 @@ pub struct Piece {
 /// Reading starts at the batch that holds the offset where that is known, else at its row's start: the walk over the
 /// batches will find it.
 pub fn pieces(planned: &PlannedPartition, from: Offset, bytes_max: u64, cursors: &Cursors) -> Vec<Piece> {
+    let lane = if is_all(planned) { Lane::Hot } else { Lane::Cold };
     let mut pieces = Vec::new();
     let mut left = bytes_max;
     for row in &planned.ranges {
         if left == 0 {
             break;
         }
-        let piece = piece(row, from, left, cursors);
+        let piece = piece(row, from, left, lane, cursors);
         left = left.saturating_sub(piece.range.len());
         let cut_short = piece.range.end < piece.row_end;
         pieces.push(piece);
@@ -45,13 +50,14 @@ pub fn pieces(planned: &PlannedPartition, from: Offset, bytes_max: u64, cursors:
     pieces
 }
 
-fn piece(row: &IndexedRange, from: Offset, bytes_max: u64, cursors: &Cursors) -> Piece {
+fn piece(row: &IndexedRange, from: Offset, bytes_max: u64, lane: Lane, cursors: &Cursors) -> Piece {
     let at = |start: u64, base_offset: Offset, end: u64| Piece {
         object: row.object,
         key: row.key.clone(),
         range: ByteRange { start, end },
         row_end: row.range.end,
         base_offset,
+        lane,
     };
     if from <= row.base_offset {
         let end = row.range.end.min(row.range.start + bytes_max);
@@ -73,6 +79,8 @@ pub struct MergedRead {
     pub key: ObjectKey,
     /// What to read: from the first piece's start to the last one's end.
     pub range: ByteRange,
+    /// That of its pieces, or the hot one where somebody at the tail waits for one of them.
+    pub lane: Lane,
     /// The pieces within it, by their place in the list given to [`merge`], in the order of their bytes.
     pub pieces: Vec<usize>,
 }
@@ -91,6 +99,9 @@ pub fn merge(pieces: &[Piece]) -> Vec<MergedRead> {
             let follows = piece.range.start >= last.range.end && piece.range.start - last.range.end <= GAP_BYTES_MAX;
             if last.key == piece.key && follows {
                 last.range.end = piece.range.end;
+                if piece.lane == Lane::Hot {
+                    last.lane = Lane::Hot;
+                }
                 last.pieces.push(n);
                 continue;
             }
@@ -98,6 +109,7 @@ pub fn merge(pieces: &[Piece]) -> Vec<MergedRead> {
         reads.push(MergedRead {
             key: piece.key.clone(),
             range: piece.range,
+            lane: piece.lane,
             pieces: vec![n],
         });
     }
@@ -142,6 +154,12 @@ mod tests {
     }
 
     #[test]
+    fn a_read_is_of_the_tail_if_its_plan_reaches_the_end_of_the_log() {
+        let lane = |next| pieces(&planned(vec![row(0, next, 1, 0, 9)]), Offset(0), 9, &Cursors::default())[0].lane;
+        assert_eq!((lane(1000), lane(999)), (Lane::Hot, Lane::Cold));
+    }
+
+    #[test]
     fn a_known_batch_is_read_from_its_first_byte_and_an_unknown_one_from_its_rows() {
         let planned = planned(vec![row(0, 100, 1, 1000, 9000)]);
         let cursors = Cursors::default();
@@ -166,6 +184,7 @@ mod tests {
             range: ByteRange { start, end },
             row_end: end,
             base_offset: Offset(0),
+            lane: Lane::Hot,
         };
         let far = 200 + GAP_BYTES_MAX + 1;
         let pieces = [

@@ -5,36 +5,42 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use cache_api::{CacheClient, CacheError};
+use cache_api::CacheError;
 use daemon::Tasks;
+use metastore::LiveAgent;
 use metrics::counter;
 use storage::{GetRange, ObjectStore, StorageError, StorageErrorKind};
 use tokio::sync::Semaphore;
 use tracing::debug;
 use types::{ByteRange, ObjectKey};
 
-/// Pushes under way at once. A push is a copy on one machine; more would only hold more objects in memory.
-const PUSHES_MAX: usize = 4;
+/// Bytes of objects under way to sidecars, which stay in memory until they are there. Ours: twelve default objects; a second of
+/// the largest write rate of an agent.
+const PUSH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What a small object counts as, so that there are not too many pushes either.
+const PUSH_BYTES_MIN: usize = 1024 * 1024;
+
+/// How near to the end of the log a read is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// At the tail: one answer reaches the end.
+    Hot,
+    /// Old data: its reader is behind anyway, and should not be in the way of others.
+    Cold,
+}
 
 /// Byte ranges of objects, kept near. Every error is one after which S3 can be asked.
 #[async_trait]
 pub trait ObjectCache: Send + Sync + std::fmt::Debug + 'static {
     /// Exactly the bytes of `range`, in memory of their own.
-    async fn get_range(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, CacheError>;
+    async fn get_range(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<BytesMut, CacheError>;
 
     /// Takes a whole object that S3 has already.
     async fn push(&self, key: &ObjectKey, object: Bytes) -> Result<(), CacheError>;
-}
 
-#[async_trait]
-impl ObjectCache for CacheClient {
-    async fn get_range(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, CacheError> {
-        Self::get_range(self, key, range).await
-    }
-
-    async fn push(&self, key: &ObjectKey, object: Bytes) -> Result<(), CacheError> {
-        Self::push(self, key, object).await
-    }
+    /// Is told of the live agents whenever they change, and `first` of those that were there before us.
+    fn follow(&self, _own: &LiveAgent, _agents: &[LiveAgent], _first: bool) {}
 }
 
 /// Reads ranges of objects.
@@ -62,9 +68,9 @@ impl ObjectReader {
     }
 
     /// Exactly the bytes of `range`, in memory of their own.
-    pub async fn read(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, StorageError> {
+    pub async fn read(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<BytesMut, StorageError> {
         if let Some(cache) = &self.cache {
-            match cache.get_range(key, range).await {
+            match cache.get_range(key, range, lane).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => {
                     counter!(CACHE_FALLBACKS).increment(1);
@@ -103,14 +109,15 @@ impl CachePush {
     pub fn new(cache: Arc<dyn ObjectCache>, tasks: Tasks) -> Self {
         Self {
             cache,
-            permits: Arc::new(Semaphore::new(PUSHES_MAX)),
+            permits: Arc::new(Semaphore::new(PUSH_BYTES_MAX)),
             tasks,
         }
     }
 
-    /// Starts a push, unless too many are under way: then readers will find the object in S3.
+    /// Starts a push, unless too much is under way: then readers will find the object in S3. Never waits.
     pub fn push(&self, key: ObjectKey, object: Bytes) {
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+        let bytes = u32::try_from(object.len().max(PUSH_BYTES_MIN)).unwrap_or(u32::MAX);
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_many_owned(bytes) else {
             counter!(CACHE_PUSHES, "result" => "skipped").increment(1);
             return;
         };

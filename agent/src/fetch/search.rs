@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use types::{Offset, TimestampMs};
 
 use crate::fetch::by_time::{first_at_or_after, latest};
-use crate::fetch::read::ObjectReader;
+use crate::fetch::read::{Lane, ObjectReader};
 use crate::fetch::wait::PartitionKey;
 
 /// Searches at once in this agent. Each may hold a row (an object at most) and a batch of it, decompressed.
@@ -72,7 +72,7 @@ impl TimeSearch<'_> {
         let Some(first) = first else { return Ok(None) };
         let mut rows = Rows::from(first.base_offset);
         while let Some(row) = rows.next(self).await? {
-            let bytes = self.reader.read(&row.key, row.range).await?;
+            let bytes = self.reader.read(&row.key, row.range, Lane::Cold).await?;
             let (base_offset, from) = (row.base_offset, self.ends.log_start);
             let search = move || first_at_or_after(&bytes, base_offset, from, timestamp);
             if let Some(record) = apart(search).await? {
@@ -93,7 +93,7 @@ impl TimeSearch<'_> {
         let mut rows = Rows::from(self.ends.log_start);
         let mut best = None;
         while let Some(row) = rows.next(self).await? {
-            let bytes: BytesMut = self.reader.read(&row.key, row.range).await?;
+            let bytes: BytesMut = self.reader.read(&row.key, row.range, Lane::Cold).await?;
             let (base_offset, from) = (row.base_offset, self.ends.log_start);
             best = apart(move || latest(&bytes, base_offset, from, best)).await?;
         }

@@ -352,7 +352,10 @@ fn extend(planned: &mut Plan, places: Vec<usize>, more: Option<Plan>) {
 /// Reads all pieces, merged per object; the answer has one entry per piece, in order.
 async fn read_pieces(reader: &ObjectReader, pieces: &[Piece]) -> Vec<Result<BytesMut, StorageError>> {
     let reads = merge(pieces);
-    let requests: Vec<_> = reads.iter().map(|read| reader.read(&read.key, read.range)).collect();
+    let requests: Vec<_> = reads
+        .iter()
+        .map(|read| reader.read(&read.key, read.range, read.lane))
+        .collect();
     let results: Vec<_> = stream::iter(requests).buffered(READS_MAX).collect().await;
     let mut bytes: Vec<Option<Result<BytesMut, StorageError>>> = pieces.iter().map(|_| None).collect();
     for (read, result) in reads.iter().zip(results) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use agent::fetch::read::ObjectCache;
+use agent::fetch::read::{Lane, ObjectCache};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use cache_api::CacheError;
@@ -33,7 +33,7 @@ impl DamagedCache {
 
 #[async_trait]
 impl ObjectCache for DamagedCache {
-    async fn get_range(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, CacheError> {
+    async fn get_range(&self, key: &ObjectKey, range: ByteRange, _lane: Lane) -> Result<BytesMut, CacheError> {
         let mut state = self.0.lock().unwrap();
         state.reads += 1;
         let object = state

@@ -1,32 +1,37 @@
 //! `GET`, `HEAD` and `PUT /v1/objects/{key}`.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::Extensions;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
+use cache_api::contract::CACHE_STATUS;
 use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use types::{ByteRange, ObjectKey};
 
+use crate::asker::Asker;
 use crate::error::ObjectError;
 use crate::metrics;
-use crate::objects::{Found, Objects};
+use crate::objects::{Found, Objects, Sources};
 use crate::range_header::{self, Wanted};
 
 pub(crate) async fn get(
     State(objects): State<Objects>,
     Path(key): Path<String>,
+    extensions: Extensions,
     headers: HeaderMap,
 ) -> axum::response::Response {
     let (started, key) = (Instant::now(), ObjectKey::new(key));
-    let response = match read(&objects, &key, &headers).await {
+    let response = match read(&objects, &key, &headers, &extensions).await {
         Ok((wanted, found)) => {
-            let head = answer_head(&key, wanted, found.range, found.object_bytes);
+            let head = answer_head(&key, wanted, found.range, found.object_bytes, &found.sources);
             head.body(Body::new(Pieces::from(found)))
                 .map_err(|_| ObjectError::BadRequest("the key fits no header"))
         }
@@ -38,10 +43,11 @@ pub(crate) async fn get(
 pub(crate) async fn head(
     State(objects): State<Objects>,
     Path(key): Path<String>,
+    extensions: Extensions,
     headers: HeaderMap,
 ) -> axum::response::Response {
     let (started, key) = (Instant::now(), ObjectKey::new(key));
-    let response = describe(&objects, &key, &headers).await;
+    let response = describe(&objects, &key, &headers, &extensions).await;
     finish("HEAD", started, &key, response)
 }
 
@@ -63,21 +69,36 @@ pub(crate) async fn put(
     metrics_of_put(started, &key, length.unwrap_or_default(), response)
 }
 
-async fn read(objects: &Objects, key: &ObjectKey, headers: &HeaderMap) -> Result<(Wanted, Found), ObjectError> {
+async fn read(
+    objects: &Objects,
+    key: &ObjectKey,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<(Wanted, Found), ObjectError> {
     let wanted = wanted(headers)?;
-    Ok((wanted, objects.read(key, wanted).await?))
+    Ok((wanted, objects.read(key, wanted, &asker(headers, extensions)).await?))
 }
 
-async fn describe(objects: &Objects, key: &ObjectKey, headers: &HeaderMap) -> Result<Response<Body>, ObjectError> {
+async fn describe(
+    objects: &Objects,
+    key: &ObjectKey,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Response<Body>, ObjectError> {
     let wanted = wanted(headers)?;
-    let object_bytes = objects.object_bytes(key).await?;
+    let (object_bytes, sources) = objects.object_bytes(key, &asker(headers, extensions)).await?;
     let range = wanted.within(object_bytes);
     let range = range.ok_or(ObjectError::RangeNotSatisfiable {
         object_bytes: Some(object_bytes),
     })?;
-    let head = answer_head(key, wanted, range, object_bytes);
+    let head = answer_head(key, wanted, range, object_bytes, &sources);
     head.body(Body::empty())
         .map_err(|_| ObjectError::BadRequest("the key fits no header"))
+}
+
+fn asker(headers: &HeaderMap, extensions: &Extensions) -> Asker {
+    let address = extensions.get::<ConnectInfo<SocketAddr>>();
+    Asker::of(headers, address.map(|ConnectInfo(address)| address.ip()))
 }
 
 fn wanted(headers: &HeaderMap) -> Result<Wanted, ObjectError> {
@@ -92,14 +113,21 @@ fn wanted(headers: &HeaderMap) -> Result<Wanted, ObjectError> {
     }
 }
 
-fn answer_head(key: &ObjectKey, wanted: Wanted, range: ByteRange, object_bytes: u64) -> axum::http::response::Builder {
+fn answer_head(
+    key: &ObjectKey,
+    wanted: Wanted,
+    range: ByteRange,
+    object_bytes: u64,
+    sources: &Sources,
+) -> axum::http::response::Builder {
     // Objects never change, so key and size name the bytes.
     let etag = format!("\"{:08x}-{object_bytes:x}\"", crc32c::crc32c(key.as_str().as_bytes()));
     let head = Response::builder()
         .header(CONTENT_TYPE, "application/octet-stream")
         .header(CONTENT_LENGTH, range.len())
         .header(ACCEPT_RANGES, "bytes")
-        .header(ETAG, etag);
+        .header(ETAG, etag)
+        .header(CACHE_STATUS, sources.cache_status());
     if wanted == Wanted::Full {
         return head.status(StatusCode::OK);
     }

@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::RANGE;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::header::{CACHE_CONTROL, CONTENT_RANGE, RANGE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
@@ -17,7 +17,9 @@ use types::{ByteRange, ObjectKey};
 
 use crate::CacheError;
 use crate::breaker::Breaker;
-use crate::contract::{CACHE_HEADER, REQUEST_BYTES_MAX, object_path};
+use crate::contract::{
+    CACHE_HEADER, CLIENT_HEADER, COLD, FORMER_OWNER_HEADER, LANE_HEADER, ONLY_IF_CACHED, REQUEST_BYTES_MAX, object_path,
+};
 
 /// The sidecar is in the same task or zone, where a handshake takes well under a millisecond.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -25,6 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 /// A request as a whole. A hit takes a millisecond, a miss one S3 GET (tens of ms, rarely a second): what takes longer
 /// is better asked of S3 itself.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A read of what a sidecar of the zone has already: later than this it is better fetched.
+const CACHED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Shorter than the sidecar's own limit would have to be for it to close a connection under a request.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -37,7 +42,26 @@ const POOL_IDLE_MAX: usize = 64;
 pub struct CacheClient {
     http: Client<HttpConnector, Full<Bytes>>,
     base: String,
+    name: Option<HeaderValue>,
     breaker: Breaker,
+}
+
+/// What a read says beside key and range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadHints {
+    /// Old data, which may take longer.
+    pub cold: bool,
+    /// The base URL of the sidecar that had the object until lately.
+    pub former_owner: Option<String>,
+}
+
+/// What a sidecar has of a range.
+#[derive(Debug)]
+pub struct CachedRange {
+    /// The bytes, up to the object's end at most.
+    pub bytes: BytesMut,
+    /// Size of the whole object.
+    pub object_bytes: u64,
 }
 
 impl CacheClient {
@@ -59,27 +83,51 @@ impl CacheClient {
         Ok(Self {
             http,
             base: base_url.trim_end_matches('/').to_owned(),
+            name: None,
             breaker: Breaker::default(),
         })
     }
 
-    /// Exactly the bytes of `range`, in one allocation that is the caller's to write to.
-    pub async fn get_range(&self, key: &ObjectKey, range: ByteRange) -> Result<BytesMut, CacheError> {
-        if range.is_empty() || range.len() > REQUEST_BYTES_MAX {
-            return Err(CacheError::RangeNotSatisfiable(format!(
-                "{key} {range}: 1 to {REQUEST_BYTES_MAX} bytes"
-            )));
+    /// The same under a name of its own: clients of a sidecar take turns at S3.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            name: HeaderValue::from_str(name).ok(),
+            ..self
         }
-        let request = self.request(Method::GET, key).header(RANGE, range.to_http());
-        let request = request
-            .body(Full::default())
-            .map_err(|error| CacheError::Protocol(error.to_string()))?;
-        self.guarded(async {
-            let answer = self.send(request).await?;
-            match answer.status() {
-                StatusCode::PARTIAL_CONTENT => gather(answer.into_body(), key, range).await,
-                status => Err(refusal(status, key, answer.into_body()).await),
-            }
+    }
+
+    /// Exactly the bytes of `range`, in one allocation that is the caller's to write to.
+    pub async fn get_range(
+        &self,
+        key: &ObjectKey,
+        range: ByteRange,
+        hints: &ReadHints,
+    ) -> Result<BytesMut, CacheError> {
+        let mut request = self.ranged(key, range)?;
+        if hints.cold {
+            request = request.header(LANE_HEADER, COLD);
+        }
+        if let Some(url) = &hints.former_owner {
+            request = request.header(FORMER_OWNER_HEADER, url);
+        }
+        self.guarded(REQUEST_TIMEOUT, async {
+            let body = self.partial(key, request).await?.into_body();
+            gather(body, key, range).await
+        })
+        .await
+    }
+
+    /// What the sidecar has of `range`, cut at the object's end; it does not ask S3.
+    pub async fn get_if_cached(&self, key: &ObjectKey, range: ByteRange) -> Result<CachedRange, CacheError> {
+        let request = self.ranged(key, range)?.header(CACHE_CONTROL, ONLY_IF_CACHED);
+        self.guarded(CACHED_TIMEOUT, async {
+            let answer = self.partial(key, request).await?;
+            let (there, object_bytes) = content_range(&answer)
+                .filter(|(there, _)| there.start == range.start && there.end <= range.end)
+                .ok_or_else(|| CacheError::Protocol(format!("{key}: unusable content-range")))?;
+            let bytes = gather(answer.into_body(), key, there).await?;
+            Ok(CachedRange { bytes, object_bytes })
         })
         .await
     }
@@ -88,7 +136,7 @@ impl CacheClient {
     pub async fn push(&self, key: &ObjectKey, body: Bytes) -> Result<(), CacheError> {
         let request = self.request(Method::PUT, key).body(Full::new(body));
         let request = request.map_err(|error| CacheError::Protocol(error.to_string()))?;
-        self.guarded(async {
+        self.guarded(REQUEST_TIMEOUT, async {
             let answer = self.send(request).await?;
             if answer.status().is_success() {
                 return Ok(());
@@ -99,17 +147,48 @@ impl CacheClient {
     }
 
     fn request(&self, method: Method, key: &ObjectKey) -> http::request::Builder {
-        Request::builder()
+        let request = Request::builder()
             .method(method)
-            .uri(format!("{}{}", self.base, object_path(key)))
+            .uri(format!("{}{}", self.base, object_path(key)));
+        match &self.name {
+            Some(name) => request.header(CLIENT_HEADER, name),
+            None => request,
+        }
+    }
+
+    fn ranged(&self, key: &ObjectKey, range: ByteRange) -> Result<http::request::Builder, CacheError> {
+        if range.is_empty() || range.len() > REQUEST_BYTES_MAX {
+            return Err(CacheError::RangeNotSatisfiable(format!(
+                "{key} {range}: 1 to {REQUEST_BYTES_MAX} bytes"
+            )));
+        }
+        Ok(self.request(Method::GET, key).header(RANGE, range.to_http()))
+    }
+
+    async fn partial(
+        &self,
+        key: &ObjectKey,
+        request: http::request::Builder,
+    ) -> Result<Response<Incoming>, CacheError> {
+        let request = request.body(Full::default());
+        let request = request.map_err(|error| CacheError::Protocol(error.to_string()))?;
+        let answer = self.send(request).await?;
+        match answer.status() {
+            StatusCode::PARTIAL_CONTENT => Ok(answer),
+            status => Err(refusal(status, key, answer.into_body()).await),
+        }
     }
 
     /// Within the time limit, unless the sidecar is known to be gone; tells the breaker how it went.
-    async fn guarded<T>(&self, call: impl Future<Output = Result<T, CacheError>>) -> Result<T, CacheError> {
+    async fn guarded<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, CacheError>>,
+    ) -> Result<T, CacheError> {
         if !self.breaker.admits(Instant::now()) {
             return Err(CacheError::Unavailable("skipped after failures in a row".to_owned()));
         }
-        let in_time = tokio::time::timeout(REQUEST_TIMEOUT, call).await;
+        let in_time = tokio::time::timeout(limit, call).await;
         let result = in_time.unwrap_or_else(|_| Err(CacheError::Unavailable("no answer in time".to_owned())));
         match &result {
             Err(CacheError::Unavailable(_)) => self.breaker.failed(Instant::now()),
@@ -163,6 +242,15 @@ async fn gather(mut body: Incoming, key: &ObjectKey, range: ByteRange) -> Result
     )))
 }
 
+/// `bytes 0-9/100`: which bytes, and the size of the whole object.
+fn content_range(answer: &Response<Incoming>) -> Option<(ByteRange, u64)> {
+    let value = answer.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    let (range, size) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last_inclusive) = range.split_once('-')?;
+    let end = last_inclusive.parse::<u64>().ok()?.checked_add(1)?;
+    Some((ByteRange::new(first.parse().ok()?, end)?, size.parse().ok()?))
+}
+
 /// The error behind a status. Its text is only for the log, so a body that does not come is no further error.
 async fn refusal(status: StatusCode, key: &ObjectKey, body: Incoming) -> CacheError {
     let limited = http_body_util::Limited::new(body, 4096).collect().await;
@@ -174,6 +262,7 @@ async fn refusal(status: StatusCode, key: &ObjectKey, body: Incoming) -> CacheEr
         StatusCode::NOT_FOUND => CacheError::NotFound(message),
         StatusCode::RANGE_NOT_SATISFIABLE => CacheError::RangeNotSatisfiable(message),
         StatusCode::BAD_GATEWAY => CacheError::Origin(message),
+        StatusCode::GATEWAY_TIMEOUT => CacheError::NotCached(message),
         StatusCode::SERVICE_UNAVAILABLE => CacheError::Unavailable(message),
         _ => CacheError::Protocol(message),
     }

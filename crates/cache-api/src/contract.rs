@@ -12,6 +12,27 @@ pub const CACHE_HEADER: &str = "x-yaks-cache";
 /// Its value: the version of this contract.
 pub const CACHE_VERSION: &str = "1";
 
+/// How a GET was served, as RFC 9211 has it.
+pub const CACHE_STATUS: &str = "cache-status";
+
+/// A request may name its client with this header: clients take turns at S3. Without it the address counts.
+pub const CLIENT_HEADER: &str = "x-yaks-client";
+
+/// Which way to S3 a GET takes where it misses; there are two, so that readers of old data do not stand in the way.
+pub const LANE_HEADER: &str = "x-yaks-lane";
+
+/// Its value for old data; all else is the end of the log.
+pub const COLD: &str = "cold";
+
+/// The base URL of the sidecar that had this object until lately: it is asked before S3.
+pub const FORMER_OWNER_HEADER: &str = "x-yaks-former-owner";
+
+/// `Cache-Control` of a GET that S3 is to be spared (RFC 9111, 5.2.1.7).
+pub const ONLY_IF_CACHED: &str = "only-if-cached";
+
+/// `error` of a 504: the cache does not have it, and the request was for what it has only.
+pub const NOT_CACHED: &str = "not_cached";
+
 /// `error` of a 404: S3 has no such key.
 pub const NOT_FOUND: &str = "not_found";
 

@@ -12,6 +12,9 @@ pub enum CacheError {
     /// The sidecar is well, but S3 did not give it the bytes: asking S3 oneself is not likely to go better.
     #[error("cache: the origin failed: {0}")]
     Origin(String),
+    /// The sidecar does not have it, and was not to ask S3.
+    #[error("not in this cache: {0}")]
+    NotCached(String),
     /// No sidecar, a frozen one, or one that was skipped because of either: ask S3.
     #[error("cache unavailable: {0}")]
     Unavailable(String),

@@ -5,5 +5,5 @@ mod client;
 pub mod contract;
 mod error;
 
-pub use client::CacheClient;
+pub use client::{CacheClient, CachedRange, ReadHints};
 pub use error::CacheError;

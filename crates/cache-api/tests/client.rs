@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use cache_api::contract::{CACHE_HEADER, CACHE_VERSION};
-use cache_api::{CacheClient, CacheError};
+use cache_api::{CacheClient, CacheError, ReadHints};
 use types::{ByteRange, ObjectKey};
 
 const RANGE: ByteRange = ByteRange { start: 10, end: 14 };
@@ -41,7 +41,7 @@ async fn error_of(status: u16, body: &'static str, marked: bool) -> CacheError {
     client_of(status, body, marked)
         .await
         .0
-        .get_range(&key(), RANGE)
+        .get_range(&key(), RANGE, &ReadHints::default())
         .await
         .unwrap_err()
 }
@@ -49,7 +49,7 @@ async fn error_of(status: u16, body: &'static str, marked: bool) -> CacheError {
 #[tokio::test]
 async fn exactly_the_bytes_asked_for_come_back_writable() {
     let (client, _) = client_of(206, "tail", true).await;
-    let mut bytes = client.get_range(&key(), RANGE).await.unwrap();
+    let mut bytes = client.get_range(&key(), RANGE, &ReadHints::default()).await.unwrap();
     bytes[0] = b'm';
     assert_eq!(&bytes[..], b"mail");
 }
@@ -81,7 +81,7 @@ async fn a_sidecar_that_keeps_failing_is_left_alone() {
     let (client, requests) = client_of(StatusCode::SERVICE_UNAVAILABLE.as_u16(), "", true).await;
     for _ in 0..20 {
         assert!(matches!(
-            client.get_range(&key(), RANGE).await,
+            client.get_range(&key(), RANGE, &ReadHints::default()).await,
             Err(CacheError::Unavailable(_))
         ));
     }
@@ -94,7 +94,10 @@ async fn nobody_there_is_unavailable_and_a_wrong_address_is_refused() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = CacheClient::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     drop(listener);
-    let error = client.get_range(&key(), RANGE).await.unwrap_err();
+    let error = client
+        .get_range(&key(), RANGE, &ReadHints::default())
+        .await
+        .unwrap_err();
     assert!(
         matches!(&error, CacheError::Unavailable(why) if why.contains("refused")),
         "{error}"

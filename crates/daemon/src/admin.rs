@@ -65,14 +65,16 @@ pub fn health_routes(readiness: Readiness, telemetry: Telemetry) -> Router {
 /// answer holds, for as long as its kernel answers probes.
 const SEND_STALL_MS_MAX: u32 = 30_000;
 
-/// Serves `router` on `listener` until `shutdown`, then answers what is in flight and returns.
+/// Serves `router` on `listener` until `shutdown`, then answers what is in flight and returns. Handlers find the address of whoever
+/// asks in `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> io::Result<()> {
     // Best effort: a socket that refuses an option is about to fail anyway.
     let listener = listener.tap_io(|socket| {
         let _ = socket.set_nodelay(true);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&*socket, SEND_STALL_MS_MAX);
     });
-    axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
 }

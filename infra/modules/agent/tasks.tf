@@ -6,16 +6,16 @@ locals {
   aws_arguments = ["--s3-endpoint=", "--s3-access-key=", "--s3-secret-key="]
 
   agent_environment = merge(var.environment, {
-    YAKS_NODE_ID       = "auto"
-    YAKS_COMMIT_PATH   = var.commit_path
-    YAKS_CACHE_ENABLED = "true"
-    YAKS_DB_POOL_SIZE  = tostring(var.agents.pool_size)
-    YAKS_LOG_FORMAT    = "json"
+    YAKS_NODE_ID              = "auto"
+    YAKS_COMMIT_PATH          = var.commit_path
+    YAKS_CACHE_ENABLED        = "true"
+    YAKS_CACHE_ADVERTISED_URL = "http://auto:9080"
+    YAKS_DB_POOL_SIZE         = tostring(var.agents.pool_size)
+    YAKS_LOG_FORMAT           = "json"
   }, var.commit_path == "invoke" ? { YAKS_LAMBDA_FUNCTION = var.function.name } : {})
 
   # Of the settings that all share, the sidecar knows S3's.
   cache_environment = merge({ for name, value in var.environment : name => value if startswith(name, "YAKS_S3_") }, {
-    YAKS_CACHE_HOST    = "127.0.0.1"
     YAKS_CACHE_SIZE_MB = tostring(var.agents.cache_memory_mb)
     YAKS_CACHE_DISK_MB = tostring(var.agents.cache_disk_gib * 1024)
     YAKS_LOG_FORMAT    = "json"

@@ -6,11 +6,14 @@
 #   load balancer -> agents :9090 (health)
 #   agents, function -> database :5432, S3 :443         agents -> AWS APIs :443
 #
-# Sidecars listen on the task's loopback interface only: whoever reaches one can read every object.
+#   agents and sidecars -> sidecars :9080 (those of a zone share their objects)
+#
+# Whoever reaches a sidecar can read every object: nobody else does.
 
 locals {
   kafka_port    = 9092
   admin_port    = 9090
+  cache_port    = 9080
   postgres_port = 5432
   client_cidrs  = length(var.client_cidrs) > 0 ? var.client_cidrs : [local.vpc_cidr]
 }
@@ -107,6 +110,24 @@ resource "aws_vpc_security_group_egress_rule" "peers" {
   ip_protocol                  = "tcp"
   from_port                    = local.kafka_port
   to_port                      = local.kafka_port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "sidecars" {
+  security_group_id            = aws_security_group.agent.id
+  description                  = "sidecars of other agents"
+  referenced_security_group_id = aws_security_group.agent.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.cache_port
+  to_port                      = local.cache_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "sidecars" {
+  security_group_id            = aws_security_group.agent.id
+  description                  = "sidecars of other agents"
+  referenced_security_group_id = aws_security_group.agent.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.cache_port
+  to_port                      = local.cache_port
 }
 
 resource "aws_vpc_security_group_ingress_rule" "scrape" {

@@ -21,4 +21,5 @@ mod proxy;
 mod running;
 mod sound;
 mod stops;
+mod tail;
 mod zones;

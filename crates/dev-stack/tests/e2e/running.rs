@@ -208,7 +208,7 @@ impl Running {
         }
     }
 
-    fn metric(&self, n: usize, metric: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, n: usize, metric: &str) -> Option<f64> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.admin_ports[n])).unwrap();
         connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = String::new();

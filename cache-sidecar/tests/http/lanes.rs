@@ -1,0 +1,124 @@
+//! The ways to S3: two lanes, clients that take turns, second GETs, and what an answer says of the way it came.
+
+use std::sync::Arc;
+
+use cache_api::{ReadHints, contract};
+use futures::future::join_all;
+use storage::ObjectStore;
+
+use crate::sidecar::{Bucket, PAGE, Sidecar, bytes, counted, slice};
+use cache_sidecar::{Asker, Stores};
+
+#[tokio::test]
+async fn readers_of_old_data_that_wait_for_s3_do_not_keep_the_tail_waiting() {
+    let (bucket, slow) = (Arc::new(Bucket::default()), Arc::new(Bucket::default()));
+    bucket.gate.add_permits(1000);
+    let stores = Stores {
+        hot: Arc::clone(&bucket) as Arc<dyn ObjectStore>,
+        cold: Arc::clone(&slow) as Arc<dyn ObjectStore>,
+    };
+    let sidecar = Sidecar::start_with(&[], bucket, stores).await;
+    let (key, body) = sidecar.store("both", 200 * PAGE as usize).await;
+    slow.put_if_absent(&key, body.clone()).await.unwrap();
+    let hot = ReadHints::default();
+    let cold = ReadHints {
+        cold: true,
+        ..ReadHints::default()
+    };
+    let waiting = (0..100).map(|page| {
+        sidecar
+            .client
+            .get_range(&key, bytes(&(page * PAGE..page * PAGE + 9)), &cold)
+    });
+    let tail = async {
+        slow.entered.acquire().await.unwrap().forget();
+        let range = 150 * PAGE..150 * PAGE + 9;
+        let got = sidecar.client.get_range(&key, bytes(&range), &hot).await;
+        assert!(got.unwrap() == slice(&body, range));
+        slow.gate.add_permits(1000);
+    };
+    let (cold, ()) = tokio::join!(join_all(waiting), tail);
+    assert!(cold.iter().all(Result::is_ok));
+    assert_eq!((sidecar.gets(), slow.memory.gets()), (1, 100));
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_everything_leaves_a_turn_at_s3_to_others() {
+    let bucket = Arc::new(Bucket::default());
+    let store = Arc::clone(&bucket) as Arc<dyn ObjectStore>;
+    let sidecar = Arc::new(Sidecar::start_with(&[], bucket, store.into()).await);
+    let (key, _) = sidecar.store("wanted", 200 * PAGE as usize).await;
+    let ask = |client: &'static str, page: u64| {
+        let (sidecar, key) = (Arc::clone(&sidecar), key.clone());
+        tokio::spawn(async move {
+            let range = format!("bytes={}-{}", page * PAGE, page * PAGE);
+            let headers = [(contract::CLIENT_HEADER, client), ("range", range.as_str())];
+            sidecar.send_with("GET", &key, &headers).await.status
+        })
+    };
+    let greedy: Vec<_> = (0..100).map(|n| ask("greedy", 2 * n)).collect();
+    sidecar.bucket.entered.acquire_many(12).await.unwrap().forget();
+    let modest = ask("modest", 1);
+    sidecar.bucket.entered.acquire().await.unwrap().forget();
+    sidecar.bucket.gate.add_permits(1000);
+    assert_eq!(modest.await.unwrap(), 206);
+    for answer in greedy {
+        assert_eq!(answer.await.unwrap(), 206);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_whether_it_came_from_here_or_from_s3_or_was_shared() {
+    let sidecar = Sidecar::start_gated().await;
+    let (key, _) = sidecar.store("told", 4 * PAGE as usize).await;
+    let status = async |range: &str| {
+        let answer = sidecar.send("GET", &key, Some(range)).await;
+        answer.header("cache-status").to_owned()
+    };
+    let opened = async {
+        sidecar.bucket.entered.acquire().await.unwrap().forget();
+        // One of them fetches; the gate opens when the other one waits for it.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        sidecar.bucket.gate.add_permits(1000);
+    };
+    let (one, other, ()) = tokio::join!(status("bytes=0-9"), status("bytes=5-20"), opened);
+    let mut both = [one, other];
+    both.sort();
+    assert_eq!(
+        both,
+        [
+            "yaks-cache; fwd=uri-miss; stored",
+            "yaks-cache; fwd=uri-miss; stored; collapsed"
+        ]
+    );
+    assert_eq!(status("bytes=0-9").await, "yaks-cache; hit; detail=memory");
+    assert_eq!(status("bytes=0-99999").await, "yaks-cache; fwd=partial; stored");
+    let head = sidecar.send("HEAD", &key, None).await;
+    assert_eq!(head.header("cache-status"), "yaks-cache; hit; detail=memory");
+}
+
+#[tokio::test]
+async fn a_get_that_is_slower_than_others_is_sent_again_and_the_first_answer_taken() {
+    let sidecar = Sidecar::start_gated().await;
+    let asker = Asker::default();
+    sidecar.bucket.gate.add_permits(1);
+    for n in 0..100 {
+        let (key, _) = sidecar.store(&format!("quick {n}"), 10).await;
+        sidecar.objects.object_bytes(&key, &asker).await.unwrap();
+    }
+    sidecar.bucket.entered.acquire_many(100).await.unwrap().forget();
+    let (key, _) = sidecar.store("slow", 10).await;
+    let gate = sidecar.bucket.gate.acquire().await.unwrap();
+    let reader = sidecar.objects.object_bytes(&key, &asker);
+    let opened = async {
+        // Both GETs are under way.
+        sidecar.bucket.entered.acquire_many(2).await.unwrap().forget();
+        drop(gate);
+    };
+    let (read, ()) = tokio::join!(reader, opened);
+    assert_eq!(read.unwrap().0, 10);
+    let result = |result| counted(&format!(r#"yaks_cache_hedges_total{{result="{result}"}}"#));
+    assert_eq!(result("won") + result("lost"), 1);
+}
