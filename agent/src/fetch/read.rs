@@ -133,3 +133,50 @@ impl CachePush {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// A sidecar that takes pushes and never answers.
+    #[derive(Debug, Default)]
+    struct Frozen(AtomicUsize);
+
+    #[async_trait]
+    impl ObjectCache for Frozen {
+        async fn get_range(&self, key: &ObjectKey, _range: ByteRange, _lane: Lane) -> Result<BytesMut, CacheError> {
+            Err(CacheError::NotFound(key.to_string()))
+        }
+
+        async fn push(&self, _key: &ObjectKey, _object: Bytes) -> Result<(), CacheError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_frozen_sidecar_does_not_take_is_dropped_and_nobody_waits() {
+        for (object_bytes, pushes_max) in [
+            (1, PUSH_BYTES_MAX / PUSH_BYTES_MIN),
+            (PUSH_BYTES_MAX / 4, 4),
+            (PUSH_BYTES_MAX + 1, 0),
+        ] {
+            let sidecar = Arc::new(Frozen::default());
+            let cache = Arc::clone(&sidecar) as Arc<dyn ObjectCache>;
+            let push = CachePush::new(cache, Tasks::new(CancellationToken::new()));
+            let object = Bytes::from(vec![0; object_bytes]);
+            for n in 0..100 {
+                push.push(ObjectKey::new(n.to_string()), object.clone());
+            }
+            // The runtime looks at other things after every few dozens of tasks.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(sidecar.0.load(Ordering::SeqCst), pushes_max, "of {object_bytes} bytes");
+        }
+    }
+}

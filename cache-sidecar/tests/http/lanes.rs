@@ -60,6 +60,14 @@ async fn a_client_that_asks_for_everything_leaves_a_turn_at_s3_to_others() {
     sidecar.bucket.entered.acquire_many(12).await.unwrap().forget();
     let modest = ask("modest", 1);
     sidecar.bucket.entered.acquire().await.unwrap().forget();
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    let more = sidecar.bucket.entered.available_permits();
+    assert_eq!(
+        more, 0,
+        "the thirteenth GET is the other client's, and there is no other"
+    );
     sidecar.bucket.gate.add_permits(1000);
     assert_eq!(modest.await.unwrap(), 206);
     for answer in greedy {
