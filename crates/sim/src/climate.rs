@@ -95,6 +95,17 @@ impl Climate {
         client.set(StoreOperation::Put, FaultRates { slow, ..rates });
     }
 
+    /// Makes the PUTs of one client fail, of which half happen later, or as they are for everybody.
+    pub fn set_stuck_puts(&self, client: &FaultHandle, stuck: bool) {
+        let usual = rates(&self.state().faults);
+        let stuck_rates = FaultRates {
+            failed_before: 0.5,
+            happens_later: 0.5,
+            ..FaultRates::default()
+        };
+        client.set(StoreOperation::Put, if stuck { stuck_rates } else { usual });
+    }
+
     /// What was done to requests of S3, by kind.
     pub fn count_into(&self, scribe: &Scribe) {
         for client in &self.state().clients {

@@ -242,6 +242,13 @@ pub enum Strike {
         /// For how long.
         lasts: Duration,
     },
+    /// An agent's PUTs, and nobody else's, fail for longer than an object is tried, and half of them happen all the same, later.
+    StuckPuts {
+        /// Which agent.
+        agent: usize,
+        /// For how long.
+        lasts: Duration,
+    },
     /// S3 answers nobody but with errors.
     S3Down {
         /// For how long.
@@ -344,7 +351,10 @@ impl Plan {
             strikes: if calm {
                 Vec::new()
             } else {
-                strikes(&dice, agents.len(), load)
+                let mut strikes = strikes(&dice, agents.len(), load);
+                strikes.extend(stuck_puts(seed, agents.len(), load));
+                strikes.sort_by_key(|(at, _)| *at);
+                strikes
             },
             agents,
             topics,
@@ -419,6 +429,19 @@ fn strikes(dice: &Dice, agents: usize, load: Duration) -> Vec<(Duration, Strike)
         .collect();
     strikes.sort_by_key(|(at, _)| *at);
     strikes
+}
+
+/// In one run of eight. A die of its own: the plans of the other seeds stay what they were.
+fn stuck_puts(seed: u64, agents: usize, load: Duration) -> Option<(Duration, Strike)> {
+    let dice = Dice::new(seed, "stuck PUTs");
+    let load_ms = u64::try_from(load.as_millis()).unwrap_or(u64::MAX);
+    dice.chance(125).then(|| {
+        let strike = Strike::StuckPuts {
+            agent: dice.index(agents),
+            lasts: dice.ms(31_000..45_000),
+        };
+        (dice.ms(500..load_ms), strike)
+    })
 }
 
 fn strike(dice: &Dice, agents: usize) -> Strike {

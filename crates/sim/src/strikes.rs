@@ -61,6 +61,10 @@ async fn one(strike: Strike, targets: Targets, dice: Dice) {
             let client = fleet.s3_faults(agent);
             on(client, lasts, |client, slow| climate.set_slow_puts(client, slow)).await;
         }
+        Strike::StuckPuts { agent, lasts } => {
+            let client = fleet.s3_faults(agent);
+            on(client, lasts, |client, stuck| climate.set_stuck_puts(client, stuck)).await;
+        }
         Strike::S3Down { lasts } => {
             climate.set_s3_outage(Some(dice.pick(&[Outage::Refused, Outage::Silent])));
             sleep(lasts).await;
@@ -104,6 +108,7 @@ fn kind(strike: &Strike) -> &'static str {
         Strike::NoPostgres { .. } => "strike: agent without Postgres",
         Strike::NoClients { .. } => "strike: agent without clients",
         Strike::SlowPuts { .. } => "strike: slow PUTs",
+        Strike::StuckPuts { .. } => "strike: stuck PUTs",
         Strike::S3Down { .. } => "strike: S3 down",
         Strike::PostgresDown { .. } => "strike: Postgres down",
         Strike::FunctionDown { .. } => "strike: function down",

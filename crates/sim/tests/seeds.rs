@@ -62,6 +62,7 @@ fn faults_of_every_kind_are_met() {
         "strike: agent killed",
         "strike: agent paused",
         "strike: agent told to stop",
+        "strike: stuck PUTs",
         "batch dropped as duplicate",
         "yaks_fenced_streams_total",
         "yaks_orphans_deleted_total",
