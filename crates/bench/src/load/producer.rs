@@ -21,6 +21,8 @@ use crate::schedule::Schedule;
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Records that are due within this are sent together: sleeping for less costs more than it is exact.
 const TICK: Duration = Duration::from_millis(1);
+/// A wait that is slept, and not spent listening.
+const SHORT: Duration = Duration::from_millis(5);
 /// How long to wait at once, so that the end of the run is seen.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 /// Bytes that a client keeps to itself, so that a run that is faster than its brokers does not measure its own queue alone.
@@ -151,8 +153,7 @@ impl Producer {
             if wait.is_zero() || !self.clock.sends() {
                 return;
             }
-            // Acks are heard of while it waits.
-            self.client.poll(wait.clamp(TICK, WAIT_MAX));
+            rest(&self.client, wait);
         }
     }
 
@@ -168,7 +169,7 @@ impl Producer {
             match self.client.send(record) {
                 Ok(()) => return true,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent)) => {
-                    self.client.poll(TICK);
+                    rest(&self.client, TICK);
                     record = unsent;
                 }
                 Err((error, _)) => {
@@ -178,6 +179,17 @@ impl Producer {
                 }
             }
         }
+    }
+}
+
+/// Acks are heard of meanwhile. librdkafka counts in milliseconds and is asked again and again for the rest of one, which takes a
+/// core when there are many short waits.
+fn rest(client: &BaseProducer<Acks>, wait: Duration) {
+    if wait > SHORT {
+        client.poll(wait.min(WAIT_MAX));
+    } else {
+        client.poll(Duration::ZERO);
+        std::thread::sleep(wait.max(TICK));
     }
 }
 
