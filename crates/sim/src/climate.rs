@@ -95,12 +95,13 @@ impl Climate {
         client.set(StoreOperation::Put, FaultRates { slow, ..rates });
     }
 
-    /// Makes the PUTs of one client fail, of which half happen later, or as they are for everybody.
+    /// Makes the PUTs of one client fail, or as they are for everybody. A few of those that fail happen later: were it many, one would be
+    /// there before the object is given up.
     pub fn set_stuck_puts(&self, client: &FaultHandle, stuck: bool) {
         let usual = rates(&self.state().faults);
         let stuck_rates = FaultRates {
-            failed_before: 0.5,
-            happens_later: 0.5,
+            failed_before: 0.8,
+            happens_later: 0.2,
             ..FaultRates::default()
         };
         client.set(StoreOperation::Put, if stuck { stuck_rates } else { usual });

@@ -242,7 +242,7 @@ pub enum Strike {
         /// For how long.
         lasts: Duration,
     },
-    /// An agent's PUTs, and nobody else's, fail for longer than an object is tried, and half of them happen all the same, later.
+    /// An agent's PUTs, and nobody else's, fail for longer than an object is tried, and a few of them happen all the same, later.
     StuckPuts {
         /// Which agent.
         agent: usize,
@@ -307,6 +307,23 @@ pub struct Plan {
     pub load: Duration,
 }
 
+impl Strike {
+    fn lasts(&self) -> Duration {
+        match self {
+            Self::Pause { lasts, .. }
+            | Self::NoS3 { lasts, .. }
+            | Self::NoPostgres { lasts, .. }
+            | Self::NoClients { lasts, .. }
+            | Self::SlowPuts { lasts, .. }
+            | Self::StuckPuts { lasts, .. }
+            | Self::S3Down { lasts }
+            | Self::PostgresDown { lasts }
+            | Self::FunctionDown { lasts } => *lasts,
+            Self::Kill { .. } | Self::Stop { .. } => Duration::ZERO,
+        }
+    }
+}
+
 impl Plan {
     /// The plan of `seed`.
     pub fn of(seed: u64) -> Self {
@@ -322,6 +339,7 @@ impl Plan {
             .collect();
         let lease_ttl_ms = dice.pick(&[1000, 1500, 3000]);
         let slow = if calm { 0 } else { dice.pick(&[0, 5, 20, 60]) };
+        let stuck = stuck_puts(seed, agents.len(), load).filter(|_| !calm);
         Self {
             seed,
             lease_ttl_ms,
@@ -352,7 +370,7 @@ impl Plan {
                 Vec::new()
             } else {
                 let mut strikes = strikes(&dice, agents.len(), load);
-                strikes.extend(stuck_puts(seed, agents.len(), load));
+                strikes.extend(stuck.clone());
                 strikes.sort_by_key(|(at, _)| *at);
                 strikes
             },
@@ -360,7 +378,8 @@ impl Plan {
             topics,
             producers,
             manner: Dice::new(seed, "manner").pick(&[Manner::Java, Manner::Librdkafka]),
-            load,
+            // All is healed when the load ends, and these have to stay stuck for so long.
+            load: stuck.map_or(load, |(at, strike)| load.max(at + strike.lasts())),
         }
     }
 
@@ -438,7 +457,7 @@ fn stuck_puts(seed: u64, agents: usize, load: Duration) -> Option<(Duration, Str
     dice.chance(125).then(|| {
         let strike = Strike::StuckPuts {
             agent: dice.index(agents),
-            lasts: dice.ms(31_000..45_000),
+            lasts: dice.ms(36_000..45_000),
         };
         (dice.ms(500..load_ms), strike)
     })
