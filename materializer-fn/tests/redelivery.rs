@@ -71,7 +71,9 @@ async fn an_event_that_comes_twice_changes_nothing_the_second_time() {
     let first = function.answer(event.clone()).await;
     let told = outcomes(&function, &written.slots).await;
     assert!(told.values().all(Option::is_some));
+    let gets = function.store.gets();
     assert_eq!(function.answer(event).await, first);
+    assert_eq!(function.store.gets(), gets, "what is committed is not read again");
     assert_eq!(outcomes(&function, &written.slots).await, told);
     assert_complete(&function, &topic, &written).await;
 }
