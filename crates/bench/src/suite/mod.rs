@@ -192,12 +192,11 @@ fn write(
         put(&folder.join(PICTURE), &plot::svg("Ack latency", curves))?;
     }
     if let Some(document) = &flags.document {
-        let medians = format!(
-            "Medians of {} runs. {}\n\n{}",
-            flags.runs,
-            machine.sentence(),
-            markdown(table)
-        );
+        let of = match flags.runs {
+            1 => "One run.".to_owned(),
+            runs => format!("Medians of {runs} runs."),
+        };
+        let medians = format!("{of} {}\n\n{}", machine.sentence(), markdown(table));
         document::write(
             document,
             &format!("{medians}{}", picture(document, flags.pictures.as_deref())),
