@@ -68,7 +68,9 @@ configs_broker() {
 }
 
 console_producer() {
-    seq 1 20 | java_ $console_producer --bootstrap-server "$bootstrap" --topic "$topic" >out1
+    # With keys, so that every partition gets some: what a group did not read from, it does not commit.
+    seq 1 20 | sed 's/.*/&:&/' | java_ $console_producer --bootstrap-server "$bootstrap" --topic "$topic" \
+        --property parse.key=true --property key.separator=: >out1
     with_server $tools.GetOffsetShell --topic "$topic" >out2
     same "records" 20 "$(awk -F: '{ sum += $3 } END { print sum }' out2)"
 }
@@ -100,8 +102,9 @@ groups_describe() {
     cat out1 err1 >both
     expect "no members" both "^Consumer group '$group' has no active members\.$"
     expect header out1 '^GROUP +TOPIC +PARTITION +(LEADER-EPOCH +)?CURRENT-OFFSET +LOG-END-OFFSET +LAG +CONSUMER-ID +HOST +CLIENT-ID *$'
-    # The producer may have put all records into one partition; what was not read from is not committed.
-    expect row out1 "^$group +$topic +[012] +([0-9-]+ +)?[0-9]+ +[0-9]+ +0 +- +- +- *$"
+    for partition in 0 1 2; do
+        expect row out1 "^$group +$topic +$partition +([0-9-]+ +)?[0-9]+ +[0-9]+ +0 +- +- +- *$"
+    done
     groups_command --describe --group "$group" --state >out2
     expect "state header" out2 '^GROUP +COORDINATOR \(ID\) +ASSIGNMENT-STRATEGY +STATE +(GROUP-EPOCH +TARGET-ASSIGNMENT-EPOCH +)?#MEMBERS *$'
     expect state out2 "^$group +[^ ]+:[0-9]+ +\([0-9]+\) +(- +)?Empty +(- +- +)?0 *$"
