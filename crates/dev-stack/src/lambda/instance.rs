@@ -42,8 +42,7 @@ impl Instance {
         command.name.clone_from(&name);
         command.log_file = function.config.log_dir.join(format!("{name}.log"));
         command.env.extend(lambda_environment(&function.config.name, &address));
-        let process = Mutex::new(Some(command.start()?));
-        Ok(Arc::new_cyclic(|instance| {
+        let instance = Arc::new_cyclic(|instance| {
             let router = runtime_api::routes(instance.clone(), function);
             let serving = tokio::spawn(async move {
                 if let Err(error) = axum::serve(listener, router).await {
@@ -53,14 +52,18 @@ impl Instance {
             Self {
                 name,
                 command,
-                process,
+                process: Mutex::new(None),
                 current: Mutex::new(None),
                 ready: watch::Sender::new(false),
                 stopped: watch::Sender::new(false),
                 serving: serving.abort_handle(),
                 timeout: function.config.timeout,
             }
-        }))
+        });
+        // Last: the Runtime API tells a process that asks before the instance is whole that it is gone.
+        let process = instance.command.start()?;
+        *lock(&instance.process) = Some(process);
+        Ok(instance)
     }
 
     pub(super) fn name(&self) -> &str {
