@@ -2,6 +2,7 @@
 //! its process goes on without it: when the caller has given up, or is dead, it may still arrive, now or much later.
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::scribe::Scribe;
 /// How long the S3 client waits for one request, its own retries included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How much later a refused request may happen: before and after the sweep has ended the stream that was left because of it.
+const REFUSED_LATE_MS: Range<u64> = 20..6000;
+
 /// One process's client of the bucket.
 #[derive(Debug)]
 pub struct BucketClient {
@@ -32,6 +36,8 @@ pub struct BucketClient {
     pub climate: Arc<Climate>,
     /// Where choices come from.
     pub dice: Dice,
+    /// Where the fates of refused requests come from: a source of their own, so that the other choices stay what they were.
+    pub refusals: Dice,
     /// Where it is written down.
     pub scribe: Scribe,
 }
@@ -49,6 +55,7 @@ impl BucketClient {
         }
         let refused = self.climate.faults().s3_refused_permille;
         if self.dice.chance(refused / 2) {
+            self.may_happen_later(operation, &key, request);
             return Err(error(StorageErrorKind::Other, operation, key));
         }
         let way = self.on_the_way(operation, &key, request(Arc::clone(&self.bucket)));
@@ -72,6 +79,26 @@ impl BucketClient {
                 Err(error(StorageErrorKind::TimedOut, operation, key))
             }
         }
+    }
+
+    /// Half of what was refused happens all the same, when the caller has long drawn its conclusions.
+    fn may_happen_later<T, F>(&self, operation: &'static str, key: &str, request: F)
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn ObjectStore>) -> BoxFuture<'static, Answer<T>>,
+    {
+        if !self.refusals.chance(500) {
+            return;
+        }
+        self.scribe.note(
+            "s3 refused what happens later",
+            format_args!("{} {operation} {key}", self.process.name()),
+        );
+        let (request, late) = (request(Arc::clone(&self.bucket)), self.refusals.ms(REFUSED_LATE_MS));
+        tokio::spawn(async move {
+            sleep(late).await;
+            let _ = request.await;
+        });
     }
 
     fn on_the_way<T: Send + 'static>(

@@ -69,7 +69,7 @@ pub struct Faults {
     pub s3_failed_permille: u64,
     /// S3 requests that happen and whose answer is lost.
     pub s3_unanswered_permille: u64,
-    /// S3 requests refused for good, half of them after they happened.
+    /// S3 requests refused for good: half of them after they happened, a quarter before.
     pub s3_refused_permille: u64,
     /// Postgres statements that fail before they happen.
     pub postgres_failed_permille: u64,

@@ -37,6 +37,7 @@ pub struct Services {
     pub climate: Arc<Climate>,
     bucket: Arc<TellingBucket>,
     dice: Dice,
+    refusals: Dice,
     numbers: AtomicU64,
 }
 
@@ -63,6 +64,7 @@ impl Services {
             objects,
             queue,
             dice,
+            refusals: Dice::new(plan.seed, "refusals"),
         }
     }
 
@@ -91,6 +93,7 @@ impl Services {
             bucket: Arc::new(failing),
             climate: Arc::clone(&self.climate),
             dice: self.dice.fork(),
+            refusals: self.refusals.fork(),
             scribe: self.scribe.clone(),
         };
         (Arc::new(client), faults)
