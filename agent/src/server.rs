@@ -19,6 +19,11 @@ use crate::frame::{BytePermits, FrameLimits};
 use crate::incoming::{Accepted, Incoming};
 use crate::metrics::{CONNECTIONS, CONNECTIONS_REFUSED};
 
+/// Requests of one connection whose answers have not left. librdkafka does not wait for acks before it sends more (`max.in.flight`
+/// is a million): at 64, a client that lingers 5 ms could not have more than 200 requests a second of 300 ms each, and its
+/// records waited for the answers of others. What they hold is bounded by `YAKS_INFLIGHT_BYTES`.
+const PIPELINED_MAX: usize = 512;
+
 /// How long the loop rests after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,7 +57,7 @@ impl ServerLimits {
             request_bytes,
             connection: ConnectionLimits {
                 frame,
-                pipelined_max: 64,
+                pipelined_max: PIPELINED_MAX,
                 answer_bytes_max: 4 * 1024 * 1024,
                 write_stall: Duration::from_secs(60),
             },

@@ -75,9 +75,9 @@ fn record_payloads_stay_in_the_memory_of_their_frame() {
 async fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(limits()).await;
     let mut client = server.connect().await;
-    let requests: Vec<u8> = (0..500).flat_map(|id| request(API_VERSIONS, 0, id, &[])).collect();
+    let requests: Vec<u8> = (0..2000).flat_map(|id| request(API_VERSIONS, 0, id, &[])).collect();
     client.send(&requests).await;
-    for id in 0..500_i32 {
+    for id in 0..2000_i32 {
         assert_eq!(client.receive().await[..4], id.to_be_bytes());
     }
     server.stop().await;

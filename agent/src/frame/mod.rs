@@ -26,6 +26,10 @@ const KEY_BYTES: usize = 2;
 /// Produce's API key; the one request that has to do without the reserve.
 const PRODUCE: [u8; KEY_BYTES] = (ApiKey::Produce as i16).to_be_bytes();
 
+/// What a request costs besides its bytes, about: its place in the pipeline, what its producer waits for. Without it, requests of
+/// nothing would take memory that nobody counts.
+const REQUEST_BYTES: usize = 1024;
+
 /// Memory taken for a frame before its first byte has arrived.
 const FIRST_CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -97,9 +101,10 @@ pub async fn read_frame<R: AsyncRead + Unpin>(
     let length = checked_length(prefix, limits.frame_bytes_max)?;
     let mut key = [0; KEY_BYTES];
     in_time(limits.stall, reader.read_exact(&mut key)).await?;
+    let counted = length + REQUEST_BYTES;
     let permit = match key {
-        PRODUCE => permits.acquire(length).await,
-        _ => permits.acquire_or_reserve(length).await,
+        PRODUCE => permits.acquire(counted).await,
+        _ => permits.acquire_or_reserve(counted).await,
     };
     let time_max = limits.stall + Duration::from_secs(length as u64 / FRAME_BYTES_PER_S_MIN);
     let bytes = in_time(time_max, read_body(reader, key, length)).await?;
@@ -194,7 +199,7 @@ mod tests {
             input.extend_from_slice(&body);
             let frame = read(&input).await.unwrap().unwrap();
             assert_eq!(frame.bytes, body);
-            assert_eq!(frame.permit.bytes(), length);
+            assert_eq!(frame.permit.bytes(), length + REQUEST_BYTES);
         }
         assert!(read(b"").await.unwrap().is_none());
     }
