@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use daemon::Alias;
-use metastore::PostgresConfig;
-use storage::S3Config;
+use metastore::{PostgresConfig, Role, Roles};
+use storage::{S3Config, Secret};
 use telemetry::TelemetryConfig;
 use types::limits::{BATCH_BYTES_MAX, FETCH_SESSIONS_MAX, FRAME_BYTES_MAX};
 
@@ -114,10 +114,68 @@ pub struct Config {
 }
 
 /// What `yaks-agent` does besides serving.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Bring the database schema up to date and exit.
-    Migrate,
+    Migrate(MigrateConfig),
+    /// Ask the agent of this machine, or container, whether it is alive; the exit code says so.
+    Health,
+}
+
+/// Whom the migrations make besides tables: roles that may do what agents and the function do, and no more. Whoever migrates then needs the
+/// right to make roles, and nobody else has to sign in as the tables' owner.
+#[derive(Args, Clone, Debug)]
+pub struct MigrateConfig {
+    /// Role to make for agents, or to bring up to date.
+    #[arg(
+        long,
+        env = "YAKS_DB_AGENT_USER",
+        value_name = "YAKS_DB_AGENT_USER",
+        requires = "function_role"
+    )]
+    pub agent_role: Option<String>,
+    /// Its password; empty: it signs in with IAM.
+    #[arg(
+        long,
+        env = "YAKS_DB_AGENT_PASSWORD",
+        value_name = "YAKS_DB_AGENT_PASSWORD",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub agent_password: Secret,
+    /// Role to make for the function, or to bring up to date.
+    #[arg(
+        long,
+        env = "YAKS_DB_FUNCTION_USER",
+        value_name = "YAKS_DB_FUNCTION_USER",
+        requires = "agent_role"
+    )]
+    pub function_role: Option<String>,
+    /// Its password; empty: it signs in with IAM.
+    #[arg(
+        long,
+        env = "YAKS_DB_FUNCTION_PASSWORD",
+        value_name = "YAKS_DB_FUNCTION_PASSWORD",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub function_password: Secret,
+}
+
+impl MigrateConfig {
+    /// The roles, if any are to be made.
+    pub fn roles(&self) -> Option<Roles> {
+        let role = |name: &Option<String>, password: &Secret| {
+            name.clone().map(|name| Role {
+                name,
+                password: password.clone(),
+            })
+        };
+        Some(Roles {
+            agent: role(&self.agent_role, &self.agent_password)?,
+            function: role(&self.function_role, &self.function_password)?,
+        })
+    }
 }
 
 /// Who this agent is and whom it serves.

@@ -33,8 +33,9 @@ fn report(error: &anyhow::Error) {
 async fn start(config: Config) -> anyhow::Result<()> {
     // First of all: an error that nobody sees helps nobody.
     let telemetry = telemetry::init(&config.telemetry, "yaks-agent")?;
-    match config.command {
-        Some(Command::Migrate) => migrate(&config).await,
+    match &config.command {
+        Some(Command::Migrate(what)) => migrate(&config, what).await,
+        Some(Command::Health) => daemon::ask_livez(config.broker.metrics_port).await,
         None => {
             config.validate().map_err(anyhow::Error::msg)?;
             serve(config, telemetry, daemon::token_on_signal()?).await

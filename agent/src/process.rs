@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use types::{SystemClock, SystemEntropy};
 
-use crate::config::{CommitPath, Config};
+use crate::config::{CommitPath, Config, MigrateConfig};
 use crate::fetch::read::ObjectCache;
 use crate::fetch::ring::CacheRing;
 use crate::group::relay::TcpDialer;
@@ -26,10 +26,25 @@ use crate::task_metadata;
 /// How long health stays visible after the agent has ended.
 const ADMIN_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Brings the database schema up to date.
-pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+/// How often the age of the token is looked at with which connections to Postgres sign in.
+const LOGIN_LOOK: Duration = Duration::from_secs(60);
+
+/// Brings the database schema up to date, and the roles that work on it.
+pub async fn migrate(config: &Config, what: &MigrateConfig) -> anyhow::Result<()> {
     let metastore = Metastore::new(&config.postgres);
+    metastore.ping().await.with_context(|| postgres_settings(config))?;
     metastore.migrate().await.with_context(|| postgres_settings(config))?;
+    if let Some(roles) = what.roles() {
+        metastore
+            .make_roles(&roles)
+            .await
+            .context("make the roles of agents and function")?;
+        info!(
+            agent.role = roles.agent.name,
+            function.role = roles.function.name,
+            "roles are up to date"
+        );
+    }
     metastore.close().await;
     Ok(())
 }
@@ -45,6 +60,10 @@ pub async fn serve(mut config: Config, telemetry: Telemetry, shutdown: Cancellat
     let admin = Tasks::new(CancellationToken::new());
     let address = SocketAddr::new(config.broker.broker_host, config.broker.metrics_port);
     serve_admin(address, "YAKS_METRICS_PORT", deps.readiness.clone(), telemetry, &admin).await?;
+    admin.spawn(
+        "database login",
+        keep_login(deps.metastore.clone(), admin.shutdown().clone()),
+    );
 
     let mut running = Box::pin(run(config, deps, shutdown.clone()));
     let ended = tokio::select! {
@@ -62,6 +81,14 @@ pub async fn serve(mut config: Config, telemetry: Telemetry, shutdown: Cancellat
         bail!("task `{name}` failed, the agent cannot go on without it");
     }
     Ok(())
+}
+
+async fn keep_login(metastore: Metastore, end: CancellationToken) {
+    while end.run_until_cancelled(tokio::time::sleep(LOGIN_LOOK)).await.is_some() {
+        if let Err(error) = metastore.renew_login().await {
+            warn!(%error, "new connections to Postgres will be refused soon");
+        }
+    }
 }
 
 /// The services an agent stands on, all of them seen to answer, and its port. Bound before there is a lease: an agent

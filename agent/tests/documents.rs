@@ -16,6 +16,13 @@ fn the_readme_lists_every_setting_of_the_agent() {
 }
 
 #[test]
+fn the_readme_lists_every_setting_of_the_migrations() {
+    let command = Config::command();
+    let migrate = command.find_subcommand("migrate").expect("the agent migrates");
+    check("README.md", "settings:migrate", &settings_table(migrate));
+}
+
+#[test]
 fn the_readme_lists_every_api_that_is_served() {
     let mut table = String::from("| API | versions |\n| --- | --- |\n");
     for api in APIS {

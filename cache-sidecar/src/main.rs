@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use cache_sidecar::config::Command;
 use cache_sidecar::{CacheConfig, config, run};
 
 fn main() -> ExitCode {
@@ -17,7 +18,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    match runtime.block_on(run(config, telemetry)) {
+    let ended = match config.command {
+        Some(Command::Health) => runtime.block_on(daemon::ask_livez(config.port)),
+        None => runtime.block_on(run(config, telemetry)),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -39,6 +39,12 @@ pub enum Answer {
 /// Serves one invocation of Lambda, within its deadline.
 pub async fn invoked(context: &Context, event: LambdaEvent<Value>) -> Result<Answer, HandlerError> {
     let deadline = Instant::now() + time_left(event.context.deadline, context.clock.as_ref());
+    // The sandbox may have slept for longer than a token lasts.
+    context
+        .metastore
+        .renew_login()
+        .await
+        .inspect_err(|error| warn!(%error, "invocation failed"))?;
     handle(context, event.payload, deadline)
         .await
         .inspect_err(|error| warn!(%error, "invocation failed"))

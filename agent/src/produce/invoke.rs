@@ -8,7 +8,6 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig};
 use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use commit::SlotFooter;
 use commit::invoke::{COMMIT_REQUEST_V1, CommitRequest, CommitRequestSlot, CommitResponse};
 use object_format::slot_key;
@@ -56,11 +55,8 @@ pub struct LambdaFunction {
 impl LambdaFunction {
     /// A client with the credentials and region that S3 uses.
     pub async fn new(config: &CommitConfig, s3: &S3Config) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(storage::aws_http_client())
             .region(Region::new(s3.region.clone()))
             .timeout_config(TimeoutConfig::builder().operation_timeout(INVOCATION_TIMEOUT).build());
         if !s3.access_key.is_empty() {

@@ -26,7 +26,9 @@ use agent::group::tenure::Tenure;
 use agent::produce::writer::WriterHandle;
 use clap::Parser;
 use daemon::Tasks;
-use metastore::{Metastore, NewAgent, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
+use metastore::{
+    DbAuth, Metastore, NewAgent, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings,
+};
 use private_postgres::PrivatePostgres;
 use storage::MemoryStore;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -183,6 +185,7 @@ pub(crate) fn config_of(server: &PrivatePostgres) -> PostgresConfig {
         host: server.host().to_owned(),
         port: server.port(),
         user: server.user().to_owned(),
+        auth: DbAuth::Password,
         password: server.password().expose().into(),
         name: server.create_fresh_database().expect("a database of this test's own"),
         ssl_mode: SslMode::Disable,

@@ -3,6 +3,7 @@
 
 mod admin;
 mod limits;
+mod probe;
 mod readiness;
 mod settings;
 mod shutdown;
@@ -10,6 +11,7 @@ mod tasks;
 
 pub use admin::{ListenError, bind, health_routes, serve, serve_admin, spawn_upkeep};
 pub use limits::raise_nofile_limit;
+pub use probe::ask_livez;
 pub use readiness::{Condition, Readiness};
 pub use settings::{Alias, alias_env, parse_settings};
 pub use shutdown::token_on_signal;

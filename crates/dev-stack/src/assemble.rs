@@ -12,7 +12,7 @@ use types::Clock;
 
 use crate::config::StackConfig;
 use crate::data_dir::DataDir;
-use crate::environment::{BUCKET, DATABASE, FUNCTION, S3_KEY, Variables};
+use crate::environment::{self, BUCKET, DATABASE, FUNCTION, S3_KEY, Variables};
 use crate::events::{EventQueue, deliver, s3_event};
 use crate::lambda::{Function, FunctionConfig, OnDeath};
 use crate::part::PartCommand;
@@ -61,12 +61,12 @@ pub(crate) async fn postgres(config: &StackConfig, data_dir: &DataDir) -> Result
     Ok(started.await??)
 }
 
-pub(crate) async fn migrate(config: &StackConfig, data_dir: &DataDir, shared_env: &Variables) -> Result<()> {
+pub(crate) async fn migrate(config: &StackConfig, data_dir: &DataDir, env: Variables) -> Result<()> {
     let command = PartCommand {
         name: "migrate".to_owned(),
         program: config.binaries.join("yaks-agent"),
         args: vec!["migrate".to_owned()],
-        env: shared_env.clone(),
+        env,
         log_file: data_dir.log("migrate"),
         grace: GRACE,
     };
@@ -100,7 +100,7 @@ pub(crate) fn function_config(config: &StackConfig, data_dir: &DataDir, shared_e
         name: FUNCTION.to_owned(),
         program: config.binaries.join("yaks-materializer"),
         args: Vec::new(),
-        env: shared_env.iter().chain(&config.function_env).cloned().collect(),
+        env: [shared_env.clone(), environment::function(config)].concat(),
         log_file: data_dir.log(FUNCTION),
         grace: GRACE,
     };

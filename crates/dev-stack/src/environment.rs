@@ -16,6 +16,10 @@ pub(crate) const S3_KEY: &str = "test";
 /// The function's name at the Invoke API.
 pub(crate) const FUNCTION: &str = "yaks-materializer";
 
+/// Under which agents and function sign in, as in a deployment.
+const AGENT_ROLE: &str = "yaks_agent";
+const FUNCTION_ROLE: &str = "yaks_materializer";
+
 /// Small enough for a laptop, large enough to be used.
 const CACHE_DISK_MB: u32 = 256;
 
@@ -41,6 +45,24 @@ pub(crate) fn shared(config: &StackConfig, postgres: &PrivatePostgres) -> Variab
     variables
 }
 
+/// For the migrations, which are run by the tables' owner and make the roles of the others, on top of `shared`.
+pub(crate) fn migrate(postgres: &PrivatePostgres) -> Variables {
+    let password = postgres.password().expose();
+    variables_of([
+        ("YAKS_DB_AGENT_USER", AGENT_ROLE),
+        ("YAKS_DB_AGENT_PASSWORD", password),
+        ("YAKS_DB_FUNCTION_USER", FUNCTION_ROLE),
+        ("YAKS_DB_FUNCTION_PASSWORD", password),
+    ])
+}
+
+/// For the function, on top of `shared`.
+pub(crate) fn function(config: &StackConfig) -> Variables {
+    let mut variables = variables_of([("YAKS_DB_USER", FUNCTION_ROLE)]);
+    variables.extend(config.function_env.iter().cloned());
+    variables
+}
+
 /// Keeps the SDK's own credential chain and profiles out of it: no part may reach a real account by accident.
 fn aws() -> Variables {
     variables_of([
@@ -59,6 +81,7 @@ fn aws() -> Variables {
 /// For agent `n`, on top of `shared`.
 pub(crate) fn agent(config: &StackConfig, n: usize, ports: AgentPorts) -> Variables {
     let mut variables = variables_of([
+        ("YAKS_DB_USER", AGENT_ROLE.to_owned()),
         ("YAKS_NODE_ID", n.to_string()),
         ("YAKS_BROKER_PORT", ports.kafka.to_string()),
         ("YAKS_METRICS_PORT", ports.admin.to_string()),

@@ -67,7 +67,8 @@ impl Stack {
         let postgres = assemble::postgres(&config, &data_dir).await?;
         report("postgres", &postgres.url(DATABASE));
         let shared_env = environment::shared(&config, &postgres);
-        assemble::migrate(&config, &data_dir, &shared_env).await?;
+        let migrate_env = [shared_env.clone(), environment::migrate(&postgres)].concat();
+        assemble::migrate(&config, &data_dir, migrate_env).await?;
         report("migrations", "the schema is up to date");
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -18,6 +18,15 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// What stands for the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DbAuth {
+    /// The one of the settings.
+    Password,
+    /// A token of AWS's IAM, renewed before it is too old.
+    Iam,
+}
+
 /// Settings of the Postgres connection.
 #[derive(Args, Clone, Debug)]
 pub struct PostgresConfig {
@@ -45,6 +54,16 @@ pub struct PostgresConfig {
         default_value = "testuser"
     )]
     pub user: String,
+    /// How that user signs in: `password`, or `iam` with a token of AWS's default credentials (RDS and Aurora; needs `AWS_REGION` and
+    /// TLS).
+    #[arg(
+        long = "db-auth",
+        env = "YAKS_DB_AUTH",
+        value_name = "YAKS_DB_AUTH",
+        value_enum,
+        default_value = "password"
+    )]
+    pub auth: DbAuth,
     /// Password of that user; never logged.
     #[arg(
         long = "db-password",

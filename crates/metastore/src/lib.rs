@@ -37,7 +37,7 @@ pub use backend::{Backend, Metastore};
 pub use cluster::Cluster;
 pub use commit::{CommitError, Committer};
 pub use commits::{Commits, Transacted};
-pub use config::{PostgresConfig, SslMode};
+pub use config::{DbAuth, PostgresConfig, SslMode};
 pub use consumer_groups::{
     ConsumerGroups, CoordinatorEpoch, ExpiredGroups, GroupFence, GroupKind, GroupState, GroupWriteError, ListedGroup,
     TakenGroup,
@@ -53,7 +53,7 @@ pub use orphans::{Backlog, EndedStream, Orphans};
 pub use partitions::{LogEnds, LogStartMove, NewLogStart, Partitions};
 pub use producer_ids::ProducerIds;
 pub use producer_states::{ProducerStates, ProducersOfPartitions};
-pub use schema::Schema;
+pub use schema::{Role, Roles, Schema};
 pub use slot_object::{SlotReadError, decode_slot_footer, read_slot_footer};
 pub use streams::{StreamProgress, Streams};
 pub use sweeps::{DeadStream, Sweeps};

@@ -10,6 +10,10 @@ pub trait Lifecycle {
     /// Whether the metastore answers; for the start, and fails soon, saying why.
     async fn ping(&self) -> Result<(), MetastoreError>;
 
+    /// Sees to it that new connections can sign in for the next minutes; does nothing where a password is used. To be called before the
+    /// first statement and, by a process that lives on, every minute.
+    async fn renew_login(&self) -> Result<(), MetastoreError>;
+
     /// Waits for statements under way, then closes all connections.
     async fn close(&self);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use metastore::{Metastore, PostgresConfig, SslMode};
+use metastore::{DbAuth, Metastore, PostgresConfig, SslMode};
 use private_postgres::PrivatePostgres;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -14,6 +14,7 @@ async fn no_statement_fails_because_postgres_was_started_again() {
         host: server.host().to_owned(),
         port: server.port(),
         user: server.user().to_owned(),
+        auth: DbAuth::Password,
         password: server.password().expose().into(),
         name: server.create_fresh_database().unwrap(),
         ssl_mode: SslMode::Disable,

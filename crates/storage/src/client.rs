@@ -102,7 +102,8 @@ async fn with_endpoint_and_identity(config: &S3Config) -> Result<Builder, S3Conf
     })
 }
 
-fn http_client() -> SharedHttpClient {
+/// The HTTP client of every AWS client here: one TLS stack.
+pub fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .pool_idle_timeout(POOL_IDLE)
         .tls_provider(Provider::Rustls(CryptoMode::Ring))

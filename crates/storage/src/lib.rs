@@ -12,7 +12,7 @@ mod s3;
 mod sdk_error;
 mod store;
 
-pub use client::S3Timeouts;
+pub use client::{S3Timeouts, http_client as aws_http_client};
 pub use config::{S3Config, S3ConfigError, Secret};
 pub use error::{StorageError, StorageErrorKind};
 pub use memory::MemoryStore;

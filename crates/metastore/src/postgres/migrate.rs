@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Connection, Executor};
 
-use super::Postgres;
-use crate::{MetastoreError, Schema};
+use super::{Postgres, roles};
+use crate::{MetastoreError, Roles, Schema};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 
@@ -27,6 +27,10 @@ impl Schema for Postgres {
             .map_err(from_migrate_error)?;
         connection.close().await?;
         Ok(())
+    }
+
+    async fn make_roles(&self, roles: &Roles) -> Result<(), MetastoreError> {
+        roles::make(&self.pool, roles).await
     }
 
     async fn check_schema(&self) -> Result<(), MetastoreError> {

@@ -1,12 +1,16 @@
 //! The connection pool and what every connection is set to.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgConnection, PgPool, Transaction};
+use types::{Clock as _, SystemClock};
 
-use crate::{Lifecycle, MetastoreError, PostgresConfig, SslMode};
+use super::iam_token::IamTokens;
+use crate::{DbAuth, Lifecycle, MetastoreError, PostgresConfig, SslMode};
 
 /// How long a caller waits for a free connection before it is told "unavailable".
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,22 +20,41 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// A frozen or lost client may not hold partition locks (docs/ARCHITECTURE.md); the same values are set on the roles of a deployment.
-const TIMEOUTS: [(&str, &str); 3] = [
+pub(super) const TIMEOUTS: [(&str, &str); 3] = [
     ("idle_in_transaction_session_timeout", "5s"),
     ("lock_timeout", "2s"),
     ("statement_timeout", "10s"),
 ];
 
+/// A token opens connections for 15 minutes. The age is the machine's, so that a function that slept takes a new one when it wakes.
+const TOKEN_RENEWED_AFTER_MS: i64 = 10 * 60 * 1000;
+
 /// The tables in Postgres.
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
     pub(super) pool: PgPool,
+    login: Option<Arc<Login>>,
+}
+
+/// What stands for a password that does not last.
+#[derive(Debug)]
+struct Login {
+    tokens: IamTokens,
+    /// In ms since 1970; 0: never.
+    renewed_at: AtomicI64,
 }
 
 impl Postgres {
     /// Connects when first used.
     pub(crate) fn new(config: &PostgresConfig) -> Self {
-        Self::with_options(connect_options(config).options(TIMEOUTS), config.pool_size)
+        let login = (config.auth == DbAuth::Iam).then(|| Login {
+            tokens: IamTokens::new(config),
+            renewed_at: AtomicI64::new(0),
+        });
+        Self {
+            login: login.map(Arc::new),
+            ..Self::with_options(connect_options(config).options(TIMEOUTS), config.pool_size)
+        }
     }
 
     fn with_options(options: PgConnectOptions, pool_size: u32) -> Self {
@@ -50,6 +73,7 @@ impl Postgres {
             });
         Self {
             pool: pool.connect_lazy_with(options),
+            login: None,
         }
     }
 
@@ -69,10 +93,25 @@ impl Postgres {
 impl Lifecycle for Postgres {
     // On a connection of its own: the pool would try again and again until its time is over, and then not say why.
     async fn ping(&self) -> Result<(), MetastoreError> {
+        self.renew_login().await?;
         let options = self.pool.connect_options();
         let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
         let connection = connected.map_err(|_| MetastoreError::Unavailable("no answer within 5 s".to_owned()))??;
         connection.close().await?;
+        Ok(())
+    }
+
+    async fn renew_login(&self) -> Result<(), MetastoreError> {
+        let Some(login) = &self.login else { return Ok(()) };
+        let now = SystemClock.now().0;
+        let age_ms = now - login.renewed_at.load(Ordering::Relaxed);
+        if (0..TOKEN_RENEWED_AFTER_MS).contains(&age_ms) {
+            return Ok(());
+        }
+        let token = login.tokens.next().await?;
+        let options = self.pool.connect_options();
+        self.pool.set_connect_options(options.as_ref().clone().password(&token));
+        login.renewed_at.store(now, Ordering::Relaxed);
         Ok(())
     }
 

@@ -13,8 +13,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use commit::invoke::SlotResult;
 use commit::{BatchOutcome, SlotFooter};
 use metastore::{
-    Committer, Metastore, NewTopic, PlannedPartition, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings,
-    WantedRange,
+    Committer, DbAuth, Metastore, NewTopic, PlannedPartition, PostgresConfig, SslMode, TopicCreation, TopicInfo,
+    TopicSettings, WantedRange,
 };
 use object_format::{Footer, FooterBatch, FooterTopic, Kind, Tags, encode_tail, slot_key};
 use private_postgres::PrivatePostgres;
@@ -91,6 +91,7 @@ impl Cluster {
             host: server.host().to_owned(),
             port: server.port(),
             user: server.user().to_owned(),
+            auth: DbAuth::Password,
             password: server.password().expose().into(),
             name: server.create_fresh_database().expect("a database of this test's own"),
             ssl_mode: SslMode::Disable,
