@@ -25,7 +25,6 @@ locals {
     YAKS_DB_HOST       = module.database.connection.host
     YAKS_DB_PORT       = tostring(module.database.connection.port)
     YAKS_DB_NAME       = module.database.connection.name
-    YAKS_DB_USER       = module.database.connection.user
     YAKS_DB_SSLMODE    = var.database_ca_file == "" ? "require" : "verify-full"
   }, var.database_ca_file == "" ? {} : { YAKS_DB_SSLROOTCERT = var.database_ca_file })
 }
@@ -94,7 +93,7 @@ module "materializer" {
   architecture      = var.architecture
   bucket            = module.bucket
   environment       = local.environment
-  password          = module.database.password
+  database_user     = module.database.users.roles.function
   timeout_s         = local.function_timeout_s
   subnet_ids        = values(module.network.agent_subnets)
   security_group_id = module.network.security_groups.function
@@ -125,6 +124,7 @@ module "agent" {
   architecture       = var.architecture
   agents             = var.agents
   environment        = local.environment
+  database_users     = module.database.users
   secret             = module.database.secret
   commit_path        = var.commit_path
   function           = module.materializer.function

@@ -210,7 +210,7 @@ variable "database" {
 }
 
 variable "password_version" {
-  description = "Raise it to have a new database password made and rolled out."
+  description = "Raise it to have a new password made for the tables' owner, whom only the migrations sign in as."
   type        = number
   default     = 1
 }

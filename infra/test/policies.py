@@ -75,6 +75,8 @@ class Policies:
             "queue": lambda: one("aws_sqs_queue", "events")["arn"],
             "dead_letters": lambda: one("aws_sqs_queue", "dead_letters")["arn"],
             "function": lambda: self.deployment.function()["arn"],
+            "agent_database_user": lambda: self.database_user("yaks_agent"),
+            "function_database_user": lambda: self.database_user("yaks_materializer"),
             "secret": lambda: one("aws_secretsmanager_secret")["arn"],
             "function_log": lambda: self.log("/aws/lambda/"),
             "agent_log": lambda: self.log("/yaks/", "/agent"),
@@ -84,6 +86,12 @@ class Policies:
             "cache_repository": lambda: self.repository("cache"),
             "*": lambda: "*",
         }[what]()
+
+    def database_user(self, user):
+        clusters = self.deployment.all("aws_rds_cluster")
+        database = clusters[0]["cluster_resource_id"] if clusters else self.deployment.one("aws_db_instance")["resource_id"]
+        _, _, _, region, account = self.arn("function").split(":")[:5]
+        return f"arn:aws:rds-db:{region}:{account}:dbuser:{database}/{user}"
 
     def log(self, start, end=""):
         groups = self.deployment.all("aws_cloudwatch_log_group")
@@ -159,6 +167,8 @@ def refusals(policies, bucket):
         ("task", "s3:DeleteObject", slot, {}),
         ("task", "s3:PutBucketPolicy", bucket, {}),
         ("task", "secretsmanager:GetSecretValue", policies.arn("secret"), {}),
+        ("task", "rds-db:connect", policies.arn("function_database_user"), {}),
+        ("function", "rds-db:connect", policies.arn("agent_database_user"), {}),
         ("execution", "s3:GetObject", slot, {}),
         ("function", "ec2:CreateNetworkInterface", "*", {"lambda:SourceFunctionArn": policies.arn("function")}),
         ("schedule", "lambda:InvokeFunction", policies.arn("function") + "-other", {}),

@@ -57,7 +57,7 @@ def running():
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c shared_buffers=16MB"
         run("pg_ctl", "-w", "-s", "-l", log, "-o", options, "start")
         try:
-            yield {"YAKS_DB_HOST": "127.0.0.1", "YAKS_DB_PORT": str(port), "YAKS_DB_NAME": "postgres", "YAKS_DB_USER": "yaks"}
+            yield {"YAKS_DB_HOST": "127.0.0.1", "YAKS_DB_PORT": str(port), "YAKS_DB_NAME": "postgres"}
         finally:
             run("pg_ctl", "-w", "-s", "-m", "immediate", "stop")
     finally:

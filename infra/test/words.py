@@ -12,17 +12,25 @@ def documented_settings(program):
     """The table that README.md has of a program; a test there keeps it equal to the code."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.split(f"<!-- settings:{program}:begin -->")[1].split(f"<!-- settings:{program}:end -->")[0]
-    return set(re.findall(r"^\| `(YAKS_\w+)`", table, re.MULTILINE))
+    own = set(re.findall(r"^\| `(YAKS_\w+)`", table, re.MULTILINE))
+    # A command of the agent: it has the agent's settings and some more.
+    return own | documented_settings("agent") if program == "migrate" else own
 
 
 def rendered_settings(deployment):
     agent, migrate = deployment.containers("agent"), deployment.containers("migrate")["migrate"]
-    secrets = {secret["name"] for secret in agent["agent"]["secrets"]}
+    secrets = {secret["name"] for secret in migrate["secrets"]}
     return {
-        "agent": set(settings_of(agent["agent"])) | secrets | set(settings_of(migrate)),
-        "cache": set(settings_of(agent["cache"])),
-        "materializer": set(deployment.function_settings()),
+        "agent": ours(settings_of(agent["agent"])),
+        "migrate": secrets | ours(settings_of(migrate)),
+        "cache": ours(settings_of(agent["cache"])),
+        "materializer": ours(deployment.function_settings()),
     }
+
+
+def ours(names):
+    """Without AWS's own variables."""
+    return {name for name in names if name.startswith("YAKS_")}
 
 
 def check_settings(deployment):

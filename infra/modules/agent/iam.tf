@@ -34,6 +34,12 @@ data "aws_iam_policy_document" "task" {
     resources = [var.bucket.arn]
   }
 
+  statement {
+    sid       = "Database"
+    actions   = ["rds-db:connect"]
+    resources = [var.database_users.roles.agent.arn]
+  }
+
   dynamic "statement" {
     for_each = var.commit_path == "invoke" ? [1] : []
 

@@ -5,14 +5,27 @@ locals {
   # are a laptop's, would come through (hashicorp/terraform-provider-aws issue 39533).
   aws_arguments = ["--s3-endpoint=", "--s3-access-key=", "--s3-secret-key="]
 
-  agent_environment = merge(var.environment, {
+  # Who runs a task's programs does not say in which region they are; IAM tokens for Postgres are signed for one.
+  region = { AWS_REGION = data.aws_region.this.name }
+
+  agent_environment = merge(var.environment, local.region, {
     YAKS_NODE_ID              = "auto"
+    YAKS_DB_USER              = var.database_users.roles.agent.name
+    YAKS_DB_AUTH              = "iam"
     YAKS_COMMIT_PATH          = var.commit_path
     YAKS_CACHE_ENABLED        = "true"
     YAKS_CACHE_ADVERTISED_URL = "http://auto:9080"
     YAKS_DB_POOL_SIZE         = tostring(var.agents.pool_size)
     YAKS_LOG_FORMAT           = "json"
   }, var.commit_path == "invoke" ? { YAKS_LAMBDA_FUNCTION = var.function.name } : {})
+
+  # The owner of the tables, who makes the roles of the others.
+  migrate_environment = merge(var.environment, {
+    YAKS_DB_USER          = var.database_users.owner
+    YAKS_DB_AGENT_USER    = var.database_users.roles.agent.name
+    YAKS_DB_FUNCTION_USER = var.database_users.roles.function.name
+    YAKS_LOG_FORMAT       = "json"
+  })
 
   # Of the settings that all share, the sidecar knows S3's.
   cache_environment = merge({ for name, value in var.environment : name => value if startswith(name, "YAKS_S3_") }, {
@@ -26,6 +39,14 @@ locals {
     name      = "YAKS_DB_PASSWORD"
     valueFrom = "${var.secret.arn}:password::${var.secret.version}"
   }]
+
+  # Whether the program answers at all; whether it is ready is for the load balancer to ask.
+  health_check = {
+    interval    = 10
+    timeout     = 5
+    retries     = 3
+    startPeriod = 60
+  }
 
   logs = {
     for program, group in aws_cloudwatch_log_group.this : program => {
@@ -78,10 +99,10 @@ resource "aws_ecs_task_definition" "agent" {
         YAKS_ADVERTISED_HOST = var.advertise == "task" ? "auto" : local.zone_names[each.key]
         YAKS_RACK            = var.zone_ids[each.key]
       }) : { name = name, value = value }]
-      secrets                = local.secrets
       portMappings           = [for port in [local.kafka_port, local.admin_port] : { containerPort = port, hostPort = port, protocol = "tcp" }]
       logConfiguration       = local.logs["agent"]
       readonlyRootFilesystem = true
+      healthCheck            = merge(local.health_check, { command = ["CMD", "yaks-agent", "health"] })
       # It needs up to 25 s to answer everybody and end its stream (YAKS_SHUTDOWN_MS).
       stopTimeout    = 60
       mountPoints    = []
@@ -104,6 +125,7 @@ resource "aws_ecs_task_definition" "agent" {
       mountPoints            = [{ sourceVolume = "cache", containerPath = "/var/cache/yaks", readOnly = false }]
       logConfiguration       = local.logs["cache"]
       readonlyRootFilesystem = true
+      healthCheck            = merge(local.health_check, { command = ["CMD", "yaks-cache", "health"] })
       stopTimeout            = 30
       portMappings           = []
       systemControls         = []
@@ -132,7 +154,7 @@ resource "aws_ecs_task_definition" "migrate" {
       image                  = var.agent_image
       essential              = true
       command                = ["migrate"]
-      environment            = [for name, value in merge(var.environment, { YAKS_LOG_FORMAT = "json" }) : { name = name, value = value }]
+      environment            = [for name, value in local.migrate_environment : { name = name, value = value }]
       secrets                = local.secrets
       logConfiguration       = local.logs["migrate"]
       readonlyRootFilesystem = true

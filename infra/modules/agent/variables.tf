@@ -20,7 +20,19 @@ variable "environment" {
   type        = map(string)
 }
 
+variable "database_users" {
+  description = "The owner of the tables, and the roles that sign in with IAM."
+  type = object({
+    owner = string
+    roles = map(object({
+      name = string
+      arn  = string
+    }))
+  })
+}
+
 variable "secret" {
+  description = "Where the owner's password is."
   type = object({
     arn     = string
     version = string

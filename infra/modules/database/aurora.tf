@@ -18,16 +18,17 @@ resource "aws_rds_cluster_parameter_group" "this" {
 resource "aws_rds_cluster" "this" {
   count = local.aurora ? 1 : 0
 
-  cluster_identifier              = var.name
-  engine                          = "aurora-postgresql"
-  engine_version                  = local.major
-  database_name                   = local.database_name
-  master_username                 = local.user
-  master_password_wo              = local.password
-  master_password_wo_version      = var.password_version
-  db_subnet_group_name            = aws_db_subnet_group.this.name
-  vpc_security_group_ids          = [var.security_group_id]
-  db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.this[0].name
+  cluster_identifier                  = var.name
+  engine                              = "aurora-postgresql"
+  engine_version                      = local.major
+  database_name                       = local.database_name
+  master_username                     = local.user
+  master_password_wo                  = local.password
+  master_password_wo_version          = var.password_version
+  iam_database_authentication_enabled = true
+  db_subnet_group_name                = aws_db_subnet_group.this.name
+  vpc_security_group_ids              = [var.security_group_id]
+  db_cluster_parameter_group_name     = aws_rds_cluster_parameter_group.this[0].name
 
   storage_encrypted               = true
   backup_retention_period         = 7

@@ -14,9 +14,14 @@ locals {
   }
 
   host              = local.aurora ? aws_rds_cluster.this[0].endpoint : aws_db_instance.this[0].address
+  resource_id       = local.aurora ? aws_rds_cluster.this[0].cluster_resource_id : aws_db_instance.this[0].resource_id
   id                = local.aurora ? aws_rds_cluster.this[0].cluster_identifier : aws_db_instance.this[0].identifier
   metric_dimensions = local.aurora ? { DBClusterIdentifier = local.id } : { DBInstanceIdentifier = local.id }
 }
+
+data "aws_region" "this" {}
+
+data "aws_caller_identity" "this" {}
 
 resource "aws_db_subnet_group" "this" {
   name       = var.name

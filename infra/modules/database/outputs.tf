@@ -6,19 +6,25 @@ output "connection" {
     host            = local.host
     port            = 5432
     name            = local.database_name
-    user            = local.user
     max_connections = var.database.max_connections
   }
 }
 
-output "password" {
-  description = "For the function, whose environment is the only way in until it signs in with IAM."
-  value       = local.password
-  sensitive   = true
+output "users" {
+  description = "Who signs in: the owner with the secret, and, with IAM, the roles that the migrations make. `arn` is what rds-db:connect is about."
+  value = {
+    owner = local.user
+    roles = {
+      for program, user in { agent = "yaks_agent", function = "yaks_materializer" } : program => {
+        name                       = user
+        arn                        = "arn:aws:rds-db:${data.aws_region.this.name}:${data.aws_caller_identity.this.account_id}:dbuser:${local.resource_id}/${user}"
+      }
+    }
+  }
 }
 
 output "secret" {
-  description = "Where the agents' tasks get it. The version is part of it, so that a new password is a new task."
+  description = "Where the migrations' task gets the owner's password."
   value = {
     arn     = aws_secretsmanager_secret.this.arn
     version = aws_secretsmanager_secret_version.this.version_id

@@ -1,5 +1,5 @@
-# The password. RDS would manage one by itself, and change it every week: programs that read it once, at their start, would be locked
-# out. This one changes when password_version does, and the agents' tasks with it.
+# The tables' owner's password. Only the migrations sign in with it: they make the roles of agents and function, which sign in with IAM.
+# It changes when password_version does.
 
 resource "aws_secretsmanager_secret" "this" {
   name_prefix = "${var.name}-postgres-"
@@ -18,12 +18,13 @@ resource "aws_secretsmanager_secret_version" "this" {
   secret_string_wo_version = var.password_version
 }
 
-# Read back rather than taken from above: the ephemeral one is another in every run, also in the one after a run that failed half-way.
-data "aws_secretsmanager_secret_version" "this" {
+# Read back rather than taken from above: that one is another in every run, also in the one after a run that failed half-way. Ephemeral, so
+# that it is not in the state.
+ephemeral "aws_secretsmanager_secret_version" "this" {
   secret_id  = aws_secretsmanager_secret.this.id
   version_id = aws_secretsmanager_secret_version.this.version_id
 }
 
 locals {
-  password = jsondecode(data.aws_secretsmanager_secret_version.this.secret_string).password
+  password = jsondecode(ephemeral.aws_secretsmanager_secret_version.this.secret_string).password
 }

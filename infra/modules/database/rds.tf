@@ -18,17 +18,18 @@ resource "aws_db_parameter_group" "this" {
 resource "aws_db_instance" "this" {
   count = local.aurora ? 0 : 1
 
-  identifier             = var.name
-  engine                 = "postgres"
-  engine_version         = local.major
-  instance_class         = var.database.instance_class
-  db_name                = local.database_name
-  username               = local.user
-  password_wo            = local.password
-  password_wo_version    = var.password_version
-  db_subnet_group_name   = aws_db_subnet_group.this.name
-  vpc_security_group_ids = [var.security_group_id]
-  parameter_group_name   = aws_db_parameter_group.this[0].name
+  identifier                          = var.name
+  engine                              = "postgres"
+  engine_version                      = local.major
+  instance_class                      = var.database.instance_class
+  db_name                             = local.database_name
+  username                            = local.user
+  password_wo                         = local.password
+  password_wo_version                 = var.password_version
+  iam_database_authentication_enabled = true
+  db_subnet_group_name                = aws_db_subnet_group.this.name
+  vpc_security_group_ids              = [var.security_group_id]
+  parameter_group_name                = aws_db_parameter_group.this[0].name
 
   multi_az                        = var.database.standby
   storage_type                    = "gp3"

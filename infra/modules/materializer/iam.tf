@@ -43,6 +43,12 @@ data "aws_iam_policy_document" "function" {
   }
 
   statement {
+    sid       = "Database"
+    actions   = ["rds-db:connect"]
+    resources = [var.database_user.arn]
+  }
+
+  statement {
     sid       = "Logs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this.arn}:*"]

@@ -32,7 +32,8 @@ resource "aws_lambda_function" "this" {
       YAKS_S3_ENDPOINT   = ""
       YAKS_S3_ACCESS_KEY = ""
       YAKS_S3_SECRET_KEY = ""
-      YAKS_DB_PASSWORD   = var.password
+      YAKS_DB_USER       = var.database_user.name
+      YAKS_DB_AUTH       = "iam"
       YAKS_DB_POOL_SIZE  = "2"
     })
   }

@@ -15,9 +15,12 @@ variable "environment" {
   type        = map(string)
 }
 
-variable "password" {
-  type      = string
-  sensitive = true
+variable "database_user" {
+  description = "The role that it signs in as, with IAM."
+  type = object({
+    name = string
+    arn  = string
+  })
 }
 
 variable "timeout_s" { type = number }
