@@ -149,7 +149,7 @@ def cache(place, deployment, credentials, ports):
 
 
 def function(place, deployment, credentials, runtime_api, extra):
-    here = {"AWS_LAMBDA_RUNTIME_API": runtime_api.address, **lambda_variables(deployment), **extra}
+    here = {"AWS_LAMBDA_RUNTIME_API": runtime_api.address, "AWS_REGION": place.region, **lambda_variables(deployment), **extra}
     return Program(place, "function", "yaks-materializer", deployment.function_settings(), credentials, (), here)
 
 
