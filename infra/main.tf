@@ -108,6 +108,7 @@ module "events" {
 
   name                 = var.name
   event_source         = var.event_source
+  commit_path          = var.commit_path
   bucket               = module.bucket
   function             = module.materializer.function
   function_timeout_s   = local.function_timeout_s

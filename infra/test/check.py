@@ -1,7 +1,7 @@
 """Checks a deployment on the emulated AWS.
 
     check.py cost STATE PROFILE                           infra/README.md says what it costs
-    check.py words STATE                                  settings and log lines that Terraform names exist
+    check.py words STATE                                  settings and log lines that Terraform names exist, and the queue's delay fits who commits
     check.py run STATE BINARIES WORK ROLES                the real programs work on it; writes down which keys were which role's
     check.py policies STATE CALLS ROLES                   their calls, and AWS's own, against the rendered policies
 
@@ -23,6 +23,7 @@ def main(what, state, *rest):
     deployment = Deployment(state)
     if what == "words":
         words.check_settings(deployment)
+        words.check_delay(deployment)
         words.check_log_alarms(deployment)
     elif what == "cost":
         cost.check(deployment, *rest)

@@ -162,6 +162,7 @@ three_zone() {
     no_change three-zone "${other[@]}"
     cp "$work/three-zone.json" "$work/three-zone-sqs.json"
     show three-zone
+    check words "$work/three-zone.json"
     say "three-zone: changed to eventbridge, inline"
     tf three-zone destroy -auto-approve "${other[@]}"
     is_gone three-zone

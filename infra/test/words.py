@@ -41,6 +41,15 @@ def check_settings(deployment):
         print(f"  {program}: {len(names)} settings, all of them known")
 
 
+def check_delay(deployment):
+    """An event that overtakes an agent's own commit costs a GET; one that is late costs time, where it commits first."""
+    path = settings_of(deployment.containers("agent")["agent"])["YAKS_COMMIT_PATH"]
+    for queue in deployment.all("aws_sqs_queue", "events"):
+        waits = queue["delay_seconds"] > 0
+        assert waits == (path != "event"), f"{queue['name']}: {queue['delay_seconds']} s with commit_path = {path}"
+        print(f"  {queue['name']}: events wait {queue['delay_seconds']} s with commit_path = {path}")
+
+
 def check_log_alarms(deployment):
     """A log line that was reworded would silence its alarm."""
     sources = "".join(

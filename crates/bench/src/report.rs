@@ -86,13 +86,6 @@ impl Phase {
     pub fn bytes(&self) -> u64 {
         self.produced.or(self.consumed).map_or(0, |flow| flow.bytes)
     }
-
-    /// Requests of a kind for each GiB, where S3 counts them.
-    pub fn s3_per_gib(&self, kind: &str) -> Option<f64> {
-        let counts = self.costs.s3.as_ref()?;
-        let requests = counts.get(kind).map_or(0, |count| count.requests);
-        (self.bytes() > 0).then(|| per_gib(requests as f64, self.bytes()))
-    }
 }
 
 impl Display for Report {
@@ -324,17 +317,6 @@ mod tests {
             text.contains("FAILED: 3 records") && text.contains("3 x timed out"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn requests_are_told_per_gib_of_what_moved() {
-        assert_eq!(phase().s3_per_gib("PUT"), Some(512.0));
-        assert_eq!(phase().s3_per_gib("GET"), Some(0.0));
-        let uncounted = Phase {
-            costs: Costs::default(),
-            ..phase()
-        };
-        assert_eq!(uncounted.s3_per_gib("PUT"), None);
     }
 
     #[test]

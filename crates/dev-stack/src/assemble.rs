@@ -13,7 +13,7 @@ use types::Clock;
 use crate::config::StackConfig;
 use crate::data_dir::DataDir;
 use crate::environment::{self, BUCKET, DATABASE, FUNCTION, S3_KEY, Variables};
-use crate::events::{EventQueue, deliver, s3_event};
+use crate::events::{EventQueue, QueueConfig, delay_for, deliver, s3_event};
 use crate::lambda::{Function, FunctionConfig, OnDeath};
 use crate::part::PartCommand;
 use crate::s3::{CreatedObject, OnCreated, S3Config, S3Server};
@@ -83,6 +83,15 @@ pub(crate) async fn s3(config: &StackConfig, data_dir: &DataDir, on_created: OnC
         seed: config.seed,
     };
     S3Server::start(s3, on_created).await
+}
+
+pub(crate) fn queue(config: &StackConfig) -> Arc<EventQueue> {
+    let path = environment::commit_path(config);
+    let delay = config
+        .event_delay
+        .unwrap_or_else(|| delay_for(config.event_source, path.as_deref()));
+    let manners = QueueConfig { delay, ..config.queue };
+    Arc::new(EventQueue::with_seed(manners, config.seed))
 }
 
 pub(crate) fn tell_queue(queue: &Arc<EventQueue>, clock: &Arc<dyn Clock>) -> OnCreated {

@@ -43,6 +43,10 @@ pub struct Cli {
     /// How S3's events reach the function.
     #[arg(long, env = "YAKS_DEV_EVENT_SOURCE", value_enum, default_value = "sqs")]
     pub event_source: EventSource,
+    /// So many seconds the queue holds an event back; the default is 5 where agents commit first (YAKS_COMMIT_PATH is invoke or inline),
+    /// else 0.
+    #[arg(long, env = "YAKS_DEV_EVENT_DELAY_S", value_parser = clap::value_parser!(u64).range(0..=900))]
+    pub event_delay_s: Option<u64>,
     /// After so many milliseconds an event that the function did not finish comes back.
     #[arg(long, env = "YAKS_DEV_VISIBILITY_TIMEOUT_MS", default_value_t = 60_000)]
     pub visibility_timeout_ms: u64,
@@ -101,6 +105,7 @@ impl Cli {
                 visibility_timeout: Duration::from_millis(self.visibility_timeout_ms),
                 ..QueueConfig::default()
             },
+            event_delay: self.event_delay_s.map(Duration::from_secs),
             sweep_interval: Duration::from_millis(self.sweep_interval_ms),
             function_instances: usize::from(self.function_instances),
             seed: self.seed,

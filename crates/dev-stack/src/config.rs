@@ -34,8 +34,10 @@ pub struct StackConfig {
     pub commit_path: Option<String>,
     /// How events reach the function.
     pub event_source: EventSource,
-    /// The queue's manners.
+    /// The queue's manners, but for its delay.
     pub queue: QueueConfig,
+    /// How long an event waits before the function is told; `None`: what the commit path needs ([`crate::events::delay_for`]).
+    pub event_delay: Option<Duration>,
     /// How often the function is asked to sweep; zero never.
     pub sweep_interval: Duration,
     /// How many invocations run at once.
@@ -111,6 +113,7 @@ impl StackConfig {
             commit_path: None,
             event_source: EventSource::Sqs,
             queue: QueueConfig::default(),
+            event_delay: None,
             sweep_interval: Duration::from_secs(10),
             function_instances: 2,
             function_timeout: Duration::from_secs(10),
@@ -141,6 +144,7 @@ impl StackConfig {
             queue: QueueConfig {
                 visibility_timeout: Duration::from_secs(1),
                 receives_max: 100,
+                ..QueueConfig::default()
             },
             sweep_interval: Duration::from_secs(1),
             on_function_death: OnDeath::Restart,

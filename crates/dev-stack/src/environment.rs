@@ -13,6 +13,8 @@ pub(crate) const DATABASE: &str = "testdb";
 pub(crate) const BUCKET: &str = "test-bucket";
 /// Access key and secret key, likewise.
 pub(crate) const S3_KEY: &str = "test";
+/// Who commits first.
+const COMMIT_PATH: &str = "YAKS_COMMIT_PATH";
 /// The function's name at the Invoke API.
 pub(crate) const FUNCTION: &str = "yaks-materializer";
 
@@ -91,11 +93,20 @@ pub(crate) fn agent(config: &StackConfig, n: usize, ports: AgentPorts) -> Variab
         ("YAKS_LAMBDA_ENDPOINT", format!("http://127.0.0.1:{}", config.dev_port)),
     ]);
     if let Some(path) = &config.commit_path {
-        variables.push(("YAKS_COMMIT_PATH".to_owned(), path.clone()));
+        variables.push((COMMIT_PATH.to_owned(), path.clone()));
     }
     variables.extend(config.agent_env.iter().cloned());
     variables.extend(config.agent_env_each.get(n).into_iter().flatten().cloned());
     variables
+}
+
+/// The `YAKS_COMMIT_PATH` that agents take, if anybody sets it.
+pub(crate) fn commit_path(config: &StackConfig) -> Option<String> {
+    let further = config.agent_env.iter().rfind(|(name, _)| name == COMMIT_PATH);
+    let further = further.map(|(_, path)| path.clone());
+    further
+        .or_else(|| config.commit_path.clone())
+        .or_else(|| std::env::var(COMMIT_PATH).ok())
 }
 
 /// For the sidecar of agent `n`, whose disk lies below `cache_dir`, on top of `shared`.

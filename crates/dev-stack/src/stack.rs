@@ -72,7 +72,7 @@ impl Stack {
         report("migrations", "the schema is up to date");
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let queue = Arc::new(EventQueue::with_seed(config.queue, config.seed));
+        let queue = assemble::queue(&config);
         let s3 = assemble::s3(&config, &data_dir, assemble::tell_queue(&queue, &clock)).await?;
         report(
             "s3",

@@ -174,6 +174,7 @@ async fn events_the_function_refuses_come_back_and_the_others_do_not() {
     let config = QueueConfig {
         visibility_timeout: Duration::from_millis(200),
         receives_max: 3,
+        ..QueueConfig::default()
     };
     let queue = Arc::new(EventQueue::new(config));
     let delivery = tokio::spawn(deliver(

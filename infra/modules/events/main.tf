@@ -22,6 +22,10 @@ resource "aws_sqs_queue" "events" {
   message_retention_seconds = 1209600
   sqs_managed_sse_enabled   = true
 
+  # Where agents commit first, an event is for a slot whose agent has died. One that came at once would find the slot uncommitted, and
+  # have the function read its object. Longer than agents wait before they commit a slot themselves (YAKS_COMMIT_STALL_MS, 2 s).
+  delay_seconds = var.commit_path == "event" ? 0 : 5
+
   # Six times the function's timeout, as Lambda wants it. A message that failed comes back after this.
   visibility_timeout_seconds = 6 * var.function_timeout_s
 

@@ -1,5 +1,6 @@
 variable "name" { type = string }
 variable "event_source" { type = string }
+variable "commit_path" { type = string }
 
 variable "bucket" {
   type = object({

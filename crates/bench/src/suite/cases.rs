@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::Suite;
+use super::parts;
 use super::stack::{Stack, StackPlan};
 use super::targets::Findings;
 use crate::config::{ConsumeFlags, ProduceFlags, TargetFlags};
 use crate::load::{self, Lagging, Plan};
+use crate::probe::s3::{self, S3Counts};
 use crate::report::{Phase, Report};
 use crate::units::{MIB, Rate};
 
@@ -18,7 +20,7 @@ use crate::units::{MIB, Rate};
 pub(super) type Case = (&'static str, fn(&mut Suite<'_>) -> Result<Findings>);
 
 /// In this order: `cold` and `mixed` read what `inline` has written.
-pub(super) const CASES: [Case; 8] = [
+pub(super) const CASES: [Case; 11] = [
     ("inline", inline),
     ("event", event),
     ("invoke", invoke),
@@ -27,6 +29,9 @@ pub(super) const CASES: [Case; 8] = [
     ("express", express),
     ("cold", cold),
     ("mixed", mixed),
+    ("commit", parts::commit),
+    ("plan", parts::plan),
+    ("function", parts::function),
 ];
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
@@ -45,7 +50,7 @@ const SCANS: u32 = 4;
 
 type Settings = Vec<(&'static str, String)>;
 
-fn settings<const N: usize>(pairs: [(&'static str, &str); N]) -> Settings {
+pub(super) fn settings<const N: usize>(pairs: [(&'static str, &str); N]) -> Settings {
     let sizes = [("YAKS_CACHE_DISK_MB", "0"), ("YAKS_CACHE_PAGE_BYTES", "1048576")];
     sizes
         .into_iter()
@@ -94,7 +99,13 @@ fn plan(name: &str, target: &TargetFlags, produce: ProduceFlags) -> Plan {
     }
 }
 
-fn start(suite: &Suite<'_>, directory: &str, agents: u16, s3_latency: &'static str, with: Settings) -> Result<Stack> {
+pub(super) fn start(
+    suite: &Suite<'_>,
+    directory: &str,
+    agents: u16,
+    s3_latency: &'static str,
+    with: Settings,
+) -> Result<Stack> {
     Stack::start(&StackPlan {
         binaries: &suite.binaries,
         data_dir: suite.data_dir.join(directory),
@@ -115,7 +126,7 @@ fn part(report: &Report, at: usize) -> Result<&Phase> {
     report.phases.get(at).context("a part of the run is missing")
 }
 
-fn found<const N: usize>(pairs: [(&str, Option<f64>); N]) -> Findings {
+pub(super) fn found<const N: usize>(pairs: [(&str, Option<f64>); N]) -> Findings {
     let known = |(key, value): (&str, Option<f64>)| Some((key.to_owned(), value?));
     pairs.into_iter().filter_map(known).collect()
 }
@@ -124,11 +135,21 @@ fn cpu(phase: &Phase, process: &str) -> Option<f64> {
     phase.costs.processes.get(process)?.cpu_s_per_gib
 }
 
-/// The S3 requests of a GiB on one commit path.
-fn requests(phase: &Phase, path: &str) -> Findings {
-    let kinds = [("put", "PUT"), ("get", "GET"), ("list", "LIST")];
-    let of = |(name, kind): (&str, &str)| Some((format!("{path}.{name}"), phase.s3_per_gib(kind)?));
-    kinds.into_iter().filter_map(of).collect()
+/// The S3 requests for each GiB that was PUT since `before`, on one commit path: to the end of the last event, which may come when
+/// all is acked.
+fn requests(stack: &Stack, before: &S3Counts, path: &str) -> Result<Findings> {
+    stack.wait_for_events()?;
+    per_gib_put(&s3::between(before, &stack.s3_counts()?), path)
+}
+
+fn per_gib_put(counts: &S3Counts, path: &str) -> Result<Findings> {
+    let bytes = counts.get("PUT").map_or(0, |count| count.bytes);
+    ensure!(bytes > 0, "nothing was put");
+    let of = |(name, kind): (&str, &str)| {
+        let requests = counts.get(kind).map_or(0, |count| count.requests);
+        (format!("{path}.{name}"), crate::probe::per_gib(requests as f64, bytes))
+    };
+    Ok([("put", "PUT"), ("get", "GET"), ("list", "LIST")].map(of).into())
 }
 
 fn inline(suite: &mut Suite<'_>) -> Result<Findings> {
@@ -140,18 +161,19 @@ fn inline(suite: &mut Suite<'_>) -> Result<Findings> {
     let stack = start(suite, "inline", 1, "none", with)?;
     let target = stack.target()?;
     let mut all = idle(suite, &target)?;
+    let before = stack.s3_counts()?;
     let produced = suite.tell(load::produce(&plan(
         "full rate, inline",
         &target,
         full_rate(suite, FULL),
     ))?);
     let phase = part(&produced, 0)?;
-    all.extend(requests(phase, "inline"));
     all.extend(found([
         ("produce.agent_cpu", cpu(phase, "agent")),
         ("produce.generator_cpu", cpu(phase, "yaks-bench")),
         ("produce.mib_per_s", phase.produced.map(|flow| flow.mib_per_s)),
     ]));
+    all.extend(requests(&stack, &before, "inline")?);
     all.extend(warm(suite, &target)?);
     suite.pages = Some(pages(&suite.data_dir.join("inline/s3"))?);
     all.extend(light(suite, &target)?);
@@ -228,8 +250,10 @@ fn commit_path(suite: &mut Suite<'_>, path: &'static str) -> Result<Findings> {
     let with = settings([("YAKS_COMMIT_PATH", path), ("YAKS_FLUSH_BYTES", FLUSH_BYTES)]);
     let stack = start(suite, path, 1, "none", with)?;
     let name = format!("full rate, {path}");
+    let before = stack.s3_counts()?;
     let report = suite.tell(load::produce(&plan(&name, &stack.target()?, full_rate(suite, path)))?);
-    let all = requests(part(&report, 0)?, path);
+    part(&report, 0)?;
+    let all = requests(&stack, &before, path)?;
     stack.stop()?;
     Ok(all)
 }
@@ -365,6 +389,7 @@ fn pages(directory: &Path) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::s3::S3Count;
     use crate::suite::targets::TARGETS;
 
     #[test]
@@ -375,6 +400,17 @@ mod tests {
         fs::write(directory.join("two"), vec![0; (1 << 20) + 1]).unwrap();
         assert_eq!(pages(&directory).unwrap(), 3);
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn requests_are_told_for_each_gib_that_was_put() {
+        let count = |requests, bytes| S3Count { requests, bytes };
+        let counts = [("GET", count(3, 1 << 18)), ("PUT", count(260, 2 << 30))];
+        let counts: S3Counts = counts.map(|(kind, count)| (kind.to_owned(), count)).into();
+        let told = per_gib_put(&counts, "event").unwrap();
+        let wanted = [("event.put", 130.0), ("event.get", 1.5), ("event.list", 0.0)];
+        assert_eq!(told, wanted.map(|(key, value)| (key.to_owned(), value)).into());
+        assert!(per_gib_put(&S3Counts::new(), "event").is_err());
     }
 
     #[test]

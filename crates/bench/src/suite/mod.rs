@@ -4,6 +4,7 @@
 mod cases;
 mod document;
 pub mod machine;
+mod parts;
 pub mod plot;
 mod stack;
 pub mod targets;
@@ -32,8 +33,8 @@ pub struct SuiteFlags {
     /// How often; the table has the medians.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub runs: u32,
-    /// Only these, in the order of the set: inline, event, invoke, tail, standard, express, cold, mixed. The last two read what
-    /// the first has written.
+    /// Only these, in the order of the set: inline, event, invoke, tail, standard, express, cold, mixed, commit, plan, function. `cold`
+    /// and `mixed` read what `inline` has written.
     #[arg(long, value_delimiter = ',', value_name = "CASE,...")]
     pub cases: Vec<String>,
     /// How much is produced where it is done as fast as it goes.

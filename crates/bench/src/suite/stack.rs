@@ -11,9 +11,11 @@ use private_postgres::leash::{Leash, LeashedChild, describe};
 
 use crate::config::TargetFlags;
 use crate::probe::process::Process;
-use crate::probe::s3 as http;
+use crate::probe::s3::{self as http, S3Counts};
 
 const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// An event may wait for its delay, and once more for its visibility timeout.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(50);
 /// What `yaks-dev` prints when all its parts are.
 const READY: &str = "\nready;";
@@ -38,6 +40,7 @@ pub(super) struct Stack {
     child: LeashedChild,
     kafka_port: u16,
     dev_port: u16,
+    s3_port: u16,
     agents: u16,
     postgres: String,
 }
@@ -63,6 +66,7 @@ impl Stack {
             child: child.with_context(|| format!("cannot start {}", command.get_program().display()))?,
             kafka_port: ports.kafka,
             dev_port: ports.dev,
+            s3_port: ports.s3,
             agents: plan.agents,
             postgres: String::new(),
         };
@@ -95,6 +99,26 @@ impl Stack {
     /// Turns a switch of the stack's own port, such as `function/stop`.
     pub(super) fn switch(&self, path: &str) -> Result<()> {
         http::post(&self.dev_url(path)).with_context(|| format!("{path} is refused"))
+    }
+
+    /// What its S3 has counted so far.
+    pub(super) fn s3_counts(&self) -> Result<S3Counts> {
+        http::read(&self.dev_url("metrics"))
+    }
+
+    /// Waits until the function has dealt with every event.
+    pub(super) fn wait_for_events(&self) -> Result<()> {
+        let deadline = Instant::now() + EVENTS_TIMEOUT;
+        while !no_event_waits(&http::get(&self.dev_url("metrics"))?) {
+            ensure!(Instant::now() < deadline, "events wait still after {EVENTS_TIMEOUT:?}");
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// `http://...` of its S3.
+    pub(super) fn s3_endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.s3_port)
     }
 
     fn dev_url(&self, path: &str) -> String {
@@ -158,6 +182,10 @@ fn command(plan: &StackPlan<'_>, ports: &Ports) -> Command {
     command
 }
 
+fn no_event_waits(metrics: &str) -> bool {
+    metrics.lines().any(|line| line == "yaks_dev_events_waiting 0")
+}
+
 fn postgres_url(said: &str) -> String {
     let line = said.lines().find_map(|line| line.strip_prefix("postgres "));
     line.unwrap_or_default().trim().to_owned()
@@ -213,6 +241,14 @@ mod tests {
         let said = "postgres    postgres://u:p@127.0.0.1:5/testdb\nmigrations  done\n";
         assert_eq!(postgres_url(said), "postgres://u:p@127.0.0.1:5/testdb");
         assert_eq!(postgres_url("migrations done"), "");
+    }
+
+    #[test]
+    fn events_are_waited_for_until_the_stack_says_that_there_are_none() {
+        let metrics = "# TYPE yaks_dev_events_waiting gauge\nyaks_dev_events_waiting 0\n";
+        assert!(no_event_waits(metrics));
+        assert!(!no_event_waits(&metrics.replace("waiting 0", "waiting 10")));
+        assert!(!no_event_waits(""));
     }
 
     #[test]

@@ -69,6 +69,21 @@ pub const TARGETS: &[Target] = &[
     target("one.mib_per_s", "produced by it", "MiB/s", Told),
     target("idle.rss", "agent's memory with 10,000 idle connections", "MiB", AtMost(150.0)),
     target("idle.cores", "agent's share of a core meanwhile", "", AtMost(0.01)),
+    target("commit.random_p50_ratio", "commit p50 to that of a bare transaction, 100 slots/s, a random 100 of 1,000 partitions", "", AtMost(2.0)),
+    target("commit.random_p99_ratio", "commit p99, the same", "", AtMost(2.0)),
+    target("commit.random_p50", "that commit, p50", "ms", Told),
+    target("commit.random_p99", "that commit, p99", "ms", Told),
+    target("commit.same_p50_ratio", "commit p50 to that of a bare transaction, 100 slots/s, always the same 100 partitions", "", AtMost(2.0)),
+    target("commit.same_p99_ratio", "commit p99, the same", "", AtMost(2.0)),
+    target("commit.same_p50", "that commit, p50", "ms", Told),
+    target("commit.same_p99", "that commit, p99", "ms", Told),
+    target("commit.slots_per_s", "commits at full rate, 10 slots of 100 partitions a transaction", "slots/s", AtLeast(300.0)),
+    target("plan.p99", "fetch planning p99, 100 partitions anywhere, 10 million index rows", "ms", AtMost(2.0)),
+    target("plan.p50", "the same, p50", "ms", Told),
+    target("function.zip", "zip of the function", "MiB", AtMost(5.0)),
+    target("function.start", "the function's start to its first poll", "ms", AtMost(15.0)),
+    target("function.handling", "warm handling of one slot, without S3 and Postgres", "ms", AtMost(3.0)),
+    target("function.invocation", "that invocation, S3 and Postgres included, p50", "ms", Told),
 ];
 
 /// How a finding stands to what was aimed at.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use types::Clock;
@@ -22,6 +22,19 @@ pub enum EventSource {
     Sqs,
     /// S3 straight to the function, one event an invocation.
     S3,
+}
+
+/// As deployed: longer than the 2 s after which an agent commits a slot itself (`YAKS_COMMIT_STALL_MS`), shorter than the sweep's grace.
+const FALLBACK_DELAY: Duration = Duration::from_secs(5);
+
+/// How long the queue holds an event back where agents commit on `commit_path`. Where they commit first, the event is for a slot whose
+/// agent has died: one that came at once would find the slot uncommitted, and have the function read its object. Without a queue there
+/// is no delay.
+pub fn delay_for(source: EventSource, commit_path: Option<&str>) -> Duration {
+    match (source, commit_path) {
+        (EventSource::Sqs, Some("invoke" | "inline")) => FALLBACK_DELAY,
+        (EventSource::Sqs | EventSource::S3, _) => Duration::ZERO,
+    }
 }
 
 /// Delivers for ever; several of these run at once, as many as the function has instances.
@@ -95,6 +108,19 @@ fn failed_items(answer: &[u8]) -> Option<HashSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_wait_where_agents_commit_first_and_there_is_a_queue() {
+        for (path, waits) in [
+            (None, false),
+            (Some("event"), false),
+            (Some("invoke"), true),
+            (Some("inline"), true),
+        ] {
+            assert_eq!(!delay_for(EventSource::Sqs, path).is_zero(), waits, "{path:?}");
+            assert!(delay_for(EventSource::S3, path).is_zero(), "{path:?}");
+        }
+    }
 
     #[test]
     fn batch_responses_are_read_as_aws_reads_them() {

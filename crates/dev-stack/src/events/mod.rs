@@ -8,7 +8,7 @@ mod faults;
 mod notification;
 mod queue;
 
-pub use delivery::{EventSource, deliver};
+pub use delivery::{EventSource, delay_for, deliver};
 pub use faults::{EventFault, EventFaults};
 pub(crate) use notification::rfc3339;
 pub use notification::s3_event;

@@ -15,6 +15,8 @@ use super::EventFaults;
 /// How the queue behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueConfig {
+    /// How long a new message stays invisible: SQS's `DelaySeconds`, 0 to 900.
+    pub delay: Duration,
     /// How long a received message stays invisible.
     pub visibility_timeout: Duration,
     /// After so many receives without a delete, a message is a dead letter.
@@ -25,6 +27,7 @@ impl Default for QueueConfig {
     /// As deployed: six times the function's timeout, and enough tries to outlive a short outage of Postgres.
     fn default() -> Self {
         Self {
+            delay: Duration::ZERO,
             visibility_timeout: Duration::from_secs(60),
             receives_max: 10,
         }
@@ -95,7 +98,7 @@ impl EventQueue {
     pub fn send(&self, body: &str, now: Instant, wall_now: TimestampMs) {
         let mut state = self.lock();
         state.sent += 1;
-        for delay in self.faults.copies() {
+        for late in self.faults.copies() {
             let sequence = state.next_sequence;
             state.next_sequence += 1;
             let (id, body) = (Uuid::new_v4(), body.to_owned());
@@ -111,7 +114,7 @@ impl EventQueue {
                 sequence,
                 Message {
                     received,
-                    visible_at: now + delay,
+                    visible_at: now + self.config.delay + late,
                 },
             );
         }
@@ -209,7 +212,12 @@ mod tests {
     const WALL: TimestampMs = TimestampMs(0);
 
     fn queue() -> (EventQueue, Instant) {
+        delayed(Duration::ZERO)
+    }
+
+    fn delayed(delay: Duration) -> (EventQueue, Instant) {
         let config = QueueConfig {
+            delay,
             visibility_timeout: Duration::from_secs(60),
             receives_max: 2,
         };
@@ -232,6 +240,19 @@ mod tests {
         let again = queue.receive(10, now + Duration::from_secs(60), WALL);
         assert_eq!(bodies(&again), ["kept"]);
         assert_eq!(again[0].receive_count, 2);
+    }
+
+    #[test]
+    fn a_delay_holds_a_new_message_back_once() {
+        let (queue, now) = delayed(Duration::from_secs(5));
+        queue.send("delayed", now, WALL);
+        assert_eq!(queue.receive(10, now + Duration::from_millis(4999), WALL), []);
+        assert_eq!(queue.len(), 1);
+        let received = now + Duration::from_secs(5);
+        assert_eq!(bodies(&queue.receive(10, received, WALL)), ["delayed"]);
+        // It comes back after the visibility timeout alone.
+        let again = queue.receive(10, received + Duration::from_secs(60), WALL);
+        assert_eq!(bodies(&again), ["delayed"]);
     }
 
     #[test]

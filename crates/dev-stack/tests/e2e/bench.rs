@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bench::config::{ConsumeFlags, ProduceFlags, TargetFlags};
+use bench::function;
 use bench::load::{self, Plan};
 use bench::units::Rate;
 
@@ -81,4 +82,21 @@ fn silent_connections_are_counted_and_kept() {
     };
     let said = load::consume(&target, &missing).unwrap_err().to_string();
     assert_eq!(said, "topic nobody-made-it is not there");
+}
+
+/// What the function says it committed is looked for in Postgres; an error if it is not there.
+#[test]
+fn the_function_is_measured_by_itself() {
+    let stack = Running::start(1, |_| ());
+    stack.stop_function();
+    let directory = tempfile::tempdir().unwrap();
+    let amount = function::Amount {
+        starts: 2,
+        warm_up: 1,
+        slots: 4,
+    };
+    let config = stack.stack().config();
+    let handled = function::measure(&config.binaries, &stack.stack().s3_endpoint(), directory.path(), amount).unwrap();
+    assert_eq!((handled.start.count, handled.invocation.count), (2, 4));
+    assert!(handled.zip_bytes > 0 && handled.start.p50_ms > 0.0);
 }

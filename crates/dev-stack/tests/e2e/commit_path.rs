@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dev_stack::s3::Operation;
 use rdkafka::error::RDKafkaErrorCode;
 use rustix::process::Signal;
 
@@ -88,4 +89,31 @@ fn every_commit_path_keeps_every_promise() {
             "{path}: {report}"
         );
     }
+}
+
+/// Where agents commit first, an event comes when its slot is committed, and costs no GET.
+#[test]
+fn with_inline_an_event_reads_no_object_but_of_an_agent_that_died() {
+    let stack = Running::start(1, |config| config.commit_path = Some("inline".to_owned()));
+    let kafka = stack.kafka();
+    let topic = kafka.create_topic("fallback", 1);
+    let mut all = values(40);
+    for values in all.chunks(2) {
+        kafka.produce_all(&topic, 0, values, &[]);
+    }
+    stack.wait_until_no_event_waits();
+    let gets = || stack.stack().s3().stats().requests(Operation::GetObject);
+    assert_eq!(gets(), 0, "of {} events", stack.stack().events().sent());
+
+    stack.signal_postgres(Signal::STOP);
+    let last = values(1);
+    let acked = kafka.produce(&topic, 0, &last, &[("acks", "1")]);
+    assert!(acked.iter().all(Result::is_ok), "{acked:?}");
+    stack.kill_agent(0);
+    stack.signal_postgres(Signal::CONT);
+    stack.wait_until_no_event_waits();
+    assert!(gets() > 0, "its event read the object");
+    stack.start_agent(0);
+    all.extend(last);
+    assert_eq!(kafka.read(&topic, 0, 0, all.len()), at_offsets(0, &all));
 }

@@ -112,6 +112,15 @@ impl Running {
         self.stack().hold_events(on);
     }
 
+    /// Waits until the function has dealt with every event.
+    pub(crate) fn wait_until_no_event_waits(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stack().events().is_empty() {
+            assert!(Instant::now() < deadline, "events wait still");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
     /// Stops the function; events wait.
     pub(crate) fn stop_function(&self) {
         self.runtime.block_on(self.stack().stop_function());
