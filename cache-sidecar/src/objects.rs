@@ -100,7 +100,6 @@ impl Objects {
     /// Opens the cache in front of `stores`. Fetches run as tasks of `tasks`: a reader that goes away does not fail
     /// those who wait for the same page.
     pub async fn open(config: &CacheConfig, stores: impl Into<Stores>, tasks: Tasks) -> anyhow::Result<Self> {
-        metrics::describe();
         let bytes = |mb: u64| usize::try_from(mb << 20).context("YAKS_CACHE_SIZE_MB or YAKS_CACHE_DISK_MB");
         let disk_bytes = bytes(config.disk_mb)?;
         let disk = (disk_bytes > 0).then_some((config.disk_dir.as_path(), disk_bytes));

@@ -129,6 +129,11 @@ impl Buffer {
         self.entries.is_empty()
     }
 
+    /// Since when the first batch waits.
+    pub fn first_at(&self) -> Option<Instant> {
+        self.first_at
+    }
+
     /// When the next object is to be sealed and why; `None` while there is nothing to seal.
     pub fn seal_at(&self) -> Option<(Instant, SealReason)> {
         let first_at = self.first_at?;

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use types::{ClusterId, ContentId, Slot, StreamId};
 
 use crate::fetch::read::CachePush;
-use crate::metrics::{FENCED_STREAMS, OBJECT_BYTES, OBJECTS_SEALED, UNCOMMITTED_SLOTS};
+use crate::metrics::{BUFFER_SECONDS, FENCED_STREAMS, OBJECT_BYTES, OBJECTS_SEALED, UNCOMMITTED_SLOTS};
 use crate::produce::buffer::{Buffer, Entry, SealReason, SealRules};
 use crate::produce::commit_watcher::{CommitWatcher, CommittedSlot};
 use crate::produce::leave::{Left, Streams};
@@ -213,6 +213,7 @@ impl Writer {
     }
 
     fn seal(&mut self, reason: SealReason, now: Instant) {
+        let waited = self.buffer.first_at().map(|at| now - at);
         let mut entries = self.buffer.take(now);
         let reason = match reason {
             // Not full, and yet not all of it: there was no more room in the footer.
@@ -228,6 +229,7 @@ impl Writer {
         );
         counter!(OBJECTS_SEALED, "reason" => reason.label()).increment(1);
         histogram!(OBJECT_BYTES).record(object.bytes.len() as f64);
+        histogram!(BUFFER_SECONDS).record(waited.unwrap_or_default());
         self.stream.begin(entries, object.footer.clone());
         let (store, entropy) = (Arc::clone(&self.deps.store), Arc::clone(&self.deps.streams.entropy));
         let push = self.deps.push.clone();

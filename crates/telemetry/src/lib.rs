@@ -8,7 +8,7 @@ mod logs;
 mod prometheus;
 
 pub use config::{LogFormat, TelemetryConfig};
-pub use prometheus::Telemetry;
+pub use prometheus::{METRICS, Telemetry};
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,7 @@ mod kills;
 mod listeners;
 mod many_topics;
 mod members;
+mod metrics;
 mod outages;
 mod protocol;
 mod proxy;
