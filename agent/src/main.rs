@@ -1,9 +1,13 @@
 //! `yaks-agent`: the Kafka broker.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agent::config::{ALIASES, Command, Config};
 use agent::process::{migrate, serve};
+
+/// How long the last spans may take, once everybody has been served.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -32,12 +36,14 @@ fn report(error: &anyhow::Error) {
 
 async fn start(config: Config) -> anyhow::Result<()> {
     // First of all: an error that nobody sees helps nobody.
-    let telemetry = telemetry::init(&config.telemetry, "yaks-agent")?;
-    match config.command {
+    let (telemetry, traces) = telemetry::init(&config.telemetry, "yaks-agent")?;
+    let ended = match config.command {
         Some(Command::Migrate) => migrate(&config).await,
         None => {
             config.validate().map_err(anyhow::Error::msg)?;
             serve(config, telemetry, daemon::token_on_signal()?).await
         }
-    }
+    };
+    traces.flush(FLUSH_DEADLINE).await;
+    ended
 }

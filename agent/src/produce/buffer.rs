@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use object_format::footer_bytes_upper_bound;
 use record_batch::BatchHeader;
+use telemetry::TraceContext;
 use tokio::time::Instant;
 use types::limits::FOOTER_BYTES_MAX;
 use types::{PartitionIndex, TopicId, TopicName};
@@ -34,6 +35,8 @@ pub struct Entry {
     pub ack: PendingAck,
     /// Keeps its bytes counted until they are safe.
     pub permit: Option<Arc<BytePermit>>,
+    /// The request that brought it, if that is traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// When an object is sealed.
@@ -222,6 +225,7 @@ pub(crate) mod tests {
             bytes: vec![partition as u8; bytes].into(),
             ack: PendingAck::new(AckLevel::Durable).0,
             permit: None,
+            trace: None,
         }
     }
 

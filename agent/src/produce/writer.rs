@@ -8,13 +8,14 @@ use anyhow::Context;
 use daemon::Tasks;
 use metrics::{counter, gauge, histogram};
 use storage::ObjectStore;
+use telemetry::TraceContext;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument, Span, debug_span, info, warn};
 use types::{ClusterId, ContentId, Slot, StreamId};
 
 use crate::fetch::read::CachePush;
@@ -221,11 +222,13 @@ impl Writer {
             reason => reason,
         };
         let slot = self.stream.next_slot();
+        let span = upload_span(slot, &entries);
         let object = seal(
             &mut entries,
             self.deps.cluster,
             slot,
             ContentId(self.deps.streams.entropy.uuid_v4()),
+            TraceContext::of(&span),
         );
         counter!(OBJECTS_SEALED, "reason" => reason.label()).increment(1);
         histogram!(OBJECT_BYTES).record(object.bytes.len() as f64);
@@ -233,13 +236,14 @@ impl Writer {
         self.stream.begin(entries, object.footer.clone());
         let (store, entropy) = (Arc::clone(&self.deps.store), Arc::clone(&self.deps.streams.entropy));
         let push = self.deps.push.clone();
-        self.uploads.spawn(async move {
+        let upload = async move {
             let decision = decide_slot(store.as_ref(), entropy.as_ref(), object.clone()).await;
             if let (SlotDecision::Ours, Some(push)) = (decision, push) {
                 push.push(object_format::slot_key(slot), object.bytes);
             }
             (slot, decision)
-        });
+        };
+        self.uploads.spawn(upload.instrument(span));
     }
 
     fn on_decided(&mut self, (slot, decision): (Slot, SlotDecision)) {
@@ -358,6 +362,13 @@ impl Writer {
             }
         }
     }
+}
+
+/// From a sealed object to its decided slot, as part of the first traced request whose batches it holds.
+fn upload_span(slot: Slot, entries: &[Entry]) -> Span {
+    let span = debug_span!("upload", object.key = %object_format::slot_key(slot), batches = entries.len());
+    telemetry::follow(&span, entries.iter().filter_map(|entry| entry.trace));
+    span
 }
 
 fn watch_stream(

@@ -24,4 +24,5 @@ mod running;
 mod sound;
 mod stops;
 mod tail;
+mod traces;
 mod zones;
