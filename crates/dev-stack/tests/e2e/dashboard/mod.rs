@@ -130,7 +130,7 @@ fn every_panel_has_data_where_prometheus_scrapes_a_stack_under_load() {
         let mut lines: Vec<Line> = Vec::new();
         for (question, legend) in &panel.questions {
             let question = question.replace("$__rate_interval", RATE_INTERVAL);
-            let answer = prometheus.ask(&question, legend, seconds);
+            let answer = prometheus.ask(&question, legend);
             let has_data = answer.iter().any(|line| !line.points.is_empty());
             assert!(has_data, "'{}' has no data: {question}", panel.title);
             lines.extend(answer);

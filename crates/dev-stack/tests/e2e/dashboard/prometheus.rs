@@ -23,6 +23,8 @@ pub(super) struct Line {
 pub(super) struct Prometheus {
     child: Child,
     port: u16,
+    /// Seconds since 1970.
+    started: u64,
     _data: tempfile::TempDir,
 }
 
@@ -71,6 +73,7 @@ impl Prometheus {
         let started = Self {
             child,
             port,
+            started: now(),
             _data: data,
         };
         started.wait_until_ready();
@@ -85,13 +88,13 @@ impl Prometheus {
         }
     }
 
-    /// What it answers to `question` for the last `seconds`, one value a second.
-    pub(super) fn ask(&self, question: &str, legend: &str, seconds: u64) -> Vec<Line> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    /// What it answers to `question` for the time since it was started, one value a second.
+    pub(super) fn ask(&self, question: &str, legend: &str) -> Vec<Line> {
         let query = utf8_percent_encode(question, NON_ALPHANUMERIC);
         let path = format!(
-            "/api/v1/query_range?query={query}&start={}&end={now}&step=1",
-            now - seconds
+            "/api/v1/query_range?query={query}&start={}&end={}&step=1",
+            self.started,
+            now()
         );
         let answer: Value = serde_json::from_str(&http_get(self.port, &path)).unwrap();
         assert_eq!(answer["status"], "success", "{question}: {answer}");
@@ -110,6 +113,10 @@ impl Drop for Prometheus {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// As Grafana fills in a legend.
