@@ -1,4 +1,5 @@
-//! What waits in Postgres, shown as gauges for whoever watches over the cluster: slots that wait for one before them, and orphans.
+//! What waits in Postgres, shown as gauges for whoever watches over the cluster: slots that wait for one before them, orphans, and what
+//! consumer groups have not read.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use metrics::gauge;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{ORPHANS_KEPT, PENDING_SLOTS, UNSEQUENCED_AGE};
+use crate::metrics::{CONSUMER_LAG, ORPHANS_KEPT, PENDING_SLOTS, UNSEQUENCED_AGE};
 
 /// Far below the minutes after which anybody would be alarmed.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -34,6 +35,8 @@ fn show(backlog: Backlog) {
     gauge!(PENDING_SLOTS).set(backlog.pending_slots as f64);
     gauge!(UNSEQUENCED_AGE, "of" => "pending").set(backlog.oldest_pending_ms as f64 / 1000.0);
     gauge!(ORPHANS_KEPT).set(backlog.orphans as f64);
+    gauge!(CONSUMER_LAG, "group" => "max").set(backlog.lag_max as f64);
+    gauge!(CONSUMER_LAG, "group" => "sum").set(backlog.lag_sum as f64);
 }
 
 #[cfg(test)]
@@ -50,6 +53,8 @@ mod tests {
                 pending_slots: 3,
                 oldest_pending_ms: 2500,
                 orphans: 4,
+                lag_max: 5,
+                lag_sum: 6,
             });
         });
         let shown = recorder.handle().render();
@@ -57,6 +62,8 @@ mod tests {
             "yaks_pending_slots 3",
             r#"yaks_unsequenced_object_age_seconds{of="pending"} 2.5"#,
             "yaks_orphans_kept 4",
+            r#"yaks_consumer_lag_records{group="max"} 5"#,
+            r#"yaks_consumer_lag_records{group="sum"} 6"#,
         ] {
             assert!(shown.contains(line), "{line} in {shown}");
         }

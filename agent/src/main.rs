@@ -1,9 +1,13 @@
 //! `yaks-agent`: the Kafka broker.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agent::config::{ALIASES, Command, Config};
 use agent::process::{migrate, serve};
+
+/// How long the last spans may take, once everybody has been served.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -31,14 +35,18 @@ fn report(error: &anyhow::Error) {
 }
 
 async fn start(config: Config) -> anyhow::Result<()> {
-    // First of all: an error that nobody sees helps nobody.
-    let telemetry = telemetry::init(&config.telemetry, "yaks-agent")?;
-    match &config.command {
-        Some(Command::Migrate(what)) => migrate(&config, what).await,
-        Some(Command::Health) => daemon::ask_livez(config.broker.metrics_port).await,
-        None => {
-            config.validate().map_err(anyhow::Error::msg)?;
-            serve(config, telemetry, daemon::token_on_signal()?).await
-        }
+    if let Some(Command::Health) = config.command {
+        // Asked every few seconds, and nobody reads its log.
+        return daemon::ask_livez(config.broker.metrics_port).await;
     }
+    // First of all: an error that nobody sees helps nobody.
+    let (telemetry, traces) = telemetry::init(&config.telemetry, "yaks-agent")?;
+    let ended = if let Some(Command::Migrate(what)) = &config.command {
+        migrate(&config, what).await
+    } else {
+        config.validate().map_err(anyhow::Error::msg)?;
+        serve(config, telemetry, daemon::token_on_signal()?).await
+    };
+    traces.flush(FLUSH_DEADLINE).await;
+    ended
 }

@@ -51,8 +51,9 @@ pub async fn migrate(config: &Config, what: &MigrateConfig) -> anyhow::Result<()
 
 /// Runs an agent on the services and ports of its settings, until `shutdown`.
 pub async fn serve(mut config: Config, telemetry: Telemetry, shutdown: CancellationToken) -> anyhow::Result<()> {
-    crate::metrics::describe();
-    metastore::describe_metrics();
+    for list in [crate::metrics::METRICS, metastore::METRICS, storage::METRICS] {
+        telemetry.register(list);
+    }
     info!(open_files_max = raise_nofile_limit(), "starting");
     let endpoint = std::env::var(task_metadata::ENDPOINT_VARIABLE).ok();
     task_metadata::fill_in(&mut config, endpoint.as_deref()).await?;

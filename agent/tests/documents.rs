@@ -8,7 +8,7 @@ use agent::config::Config;
 use agent::configs::topic::TOPIC_CONFIGS;
 use agent::dispatch::APIS;
 use clap::CommandFactory;
-use generated_docs::{check, settings_table};
+use generated_docs::{check, metrics_table, settings_table};
 
 #[test]
 fn the_readme_lists_every_setting_of_the_agent() {
@@ -20,6 +20,18 @@ fn the_readme_lists_every_setting_of_the_migrations() {
     let command = Config::command();
     let migrate = command.find_subcommand("migrate").expect("the agent migrates");
     check("README.md", "settings:migrate", &settings_table(migrate));
+}
+
+#[test]
+fn the_metrics_page_lists_every_metric_of_the_agent_and_of_what_it_stands_on() {
+    for (section, metrics) in [
+        ("metrics:agent", agent::metrics::METRICS),
+        ("metrics:metastore", metastore::METRICS),
+        ("metrics:storage", storage::METRICS),
+        ("metrics:process", telemetry::METRICS),
+    ] {
+        check("docs/metrics.md", section, &metrics_table(metrics));
+    }
 }
 
 #[test]

@@ -141,6 +141,7 @@ impl World {
             bytes,
             ack,
             permit: None,
+            trace: None,
         };
         self.writer.append(vec![entry]).await.unwrap();
         told
@@ -296,13 +297,14 @@ async fn what_lost_its_slot_to_somebody_elses_data_is_never_acked_for_them() {
         bytes,
         ack: PendingAck::new(AckLevel::Durable).0,
         permit: None,
+        trace: None,
     }];
     let slot = Slot {
         stream: world.stream(),
         seq: SlotSeq(0),
     };
     let cluster = world.agent.broker.cluster.cluster_id();
-    let theirs = seal(&mut entries, cluster, slot, ContentId(Uuid::new_v4()));
+    let theirs = seal(&mut entries, cluster, slot, ContentId(Uuid::new_v4()), None);
     world.store.put_if_absent(&slot_key(slot), theirs.bytes).await.unwrap();
 
     let one = world.append("one", AckLevel::Committed).await;

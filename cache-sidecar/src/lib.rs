@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use asker::{Asker, Lane};
 pub use config::CacheConfig;
+pub use metrics::METRICS;
 pub use objects::Objects;
 pub use origin::Stores;
 pub use page::PageBytes;
@@ -51,6 +52,8 @@ pub async fn run(config: CacheConfig, telemetry: Telemetry) -> anyhow::Result<()
     let shutdown = daemon::token_on_signal().context("cannot listen for signals")?;
     daemon::raise_nofile_limit();
     tracing::info!(?config, "starting");
+    telemetry.register(METRICS);
+    telemetry.register(storage::METRICS);
     // Each with connections of its own: what one lane waits for does not stand in the other's way.
     let (hot, cold) = (S3Store::new(&config.s3).await?, S3Store::new(&config.s3).await?);
     hot.check()

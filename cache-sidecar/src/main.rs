@@ -1,18 +1,18 @@
 //! `yaks-cache`: the cache sidecar.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cache_sidecar::config::Command;
 use cache_sidecar::{CacheConfig, config, run};
+
+/// How long the last spans may take, once everybody has been served.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let config: CacheConfig = match daemon::parse_settings(&config::ALIASES) {
         Ok(config) => config,
         Err(error) => error.exit(),
-    };
-    let telemetry = match telemetry::init(&config.telemetry, "cache") {
-        Ok(telemetry) => telemetry,
-        Err(error) => return fail(&error.into()),
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -20,12 +20,19 @@ fn main() -> ExitCode {
     };
     let ended = match config.command {
         Some(Command::Health) => runtime.block_on(daemon::ask_livez(config.port)),
-        None => runtime.block_on(run(config, telemetry)),
+        None => runtime.block_on(start(config)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+async fn start(config: CacheConfig) -> anyhow::Result<()> {
+    let (telemetry, traces) = telemetry::init(&config.telemetry, "yaks-cache")?;
+    let ended = run(config, telemetry).await;
+    traces.flush(FLUSH_DEADLINE).await;
+    ended
 }
 
 #[expect(

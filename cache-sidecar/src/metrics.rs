@@ -2,19 +2,39 @@
 
 use std::time::Duration;
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{counter, gauge, histogram};
+use types::MetricLabel;
 
-const REQUESTS: &str = "yaks_cache_requests_total";
-const DURATION: &str = "yaks_cache_request_duration_seconds";
-const BODY_BYTES: &str = "yaks_cache_body_bytes_total";
-const PAGE_READS: &str = "yaks_cache_page_reads_total";
-const DAMAGED: &str = "yaks_cache_damaged_pages_total";
-const DISK_ERRORS: &str = "yaks_cache_disk_errors_total";
-const MEMORY: &str = "yaks_cache_memory_bytes";
-const TURNED_AWAY: &str = "yaks_cache_disk_turned_away_total";
-const HEDGES: &str = "yaks_cache_hedges_total";
-const PEER_READS: &str = "yaks_cache_peer_reads_total";
-const FETCH_WAIT: &str = "yaks_cache_fetch_wait_seconds";
+const METHOD: MetricLabel = MetricLabel::open("method", &["GET", "PUT"], "the methods of the contract");
+const STATUS: MetricLabel = MetricLabel::open("status", &["200", "206"], "the statuses of the contract");
+const SOURCE: MetricLabel = MetricLabel::of("source", &["memory", "disk", "origin", "shared"]);
+const HEDGE: MetricLabel = MetricLabel::of("result", &["won", "lost"]);
+const PEER: MetricLabel = MetricLabel::of("result", &["hit", "miss", "error"]);
+const LANE: MetricLabel = MetricLabel::of("lane", &["hot", "cold"]);
+
+types::metric_list! {
+    /// All of them.
+    pub static METRICS;
+    const:
+    REQUESTS = Counter "yaks_cache_requests_total" Count [METHOD, STATUS] "Requests for objects, by method and status";
+    DURATION = Histogram "yaks_cache_request_duration_seconds" Seconds [METHOD]
+        "Time until the answer to a request for an object starts, by method";
+    BODY_BYTES = Counter "yaks_cache_body_bytes_total" Bytes [METHOD] "Bytes of objects sent (GET) and taken (PUT)";
+    PAGE_READS = Counter "yaks_cache_page_reads_total" Count [SOURCE]
+        "Pages read, by where they came from: memory, disk, S3 or another sidecar (origin), or what another reader fetched (shared)";
+    DAMAGED = Counter "yaks_cache_damaged_pages_total" Count []
+        "Pages whose checksum did not match; they were fetched again";
+    DISK_ERRORS = Counter "yaks_cache_disk_errors_total" Count []
+        "Reads from disk that failed; the pages were fetched again";
+    MEMORY = Gauge "yaks_cache_memory_bytes" Bytes [] "Bytes of pages in memory";
+    TURNED_AWAY = Counter "yaks_cache_disk_turned_away_total" Count []
+        "Pages not written to disk: it is full, and they were asked for once";
+    HEDGES = Counter "yaks_cache_hedges_total" Count [HEDGE] "Second GETs sent after slow ones, by which of the two won";
+    PEER_READS = Counter "yaks_cache_peer_reads_total" Count [PEER]
+        "Runs of pages asked of their former owner, by result";
+    FETCH_WAIT = Histogram "yaks_cache_fetch_wait_seconds" Seconds [LANE]
+        "Time that a GET waits for its client's turn, by lane";
+}
 
 /// Where a page came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,27 +62,6 @@ pub(crate) enum HedgeResult {
     Won,
     /// The first one did after all.
     Lost,
-}
-
-/// Describes the metrics; called once.
-pub(crate) fn describe() {
-    describe_counter!(REQUESTS, "Requests for objects, by method and status");
-    describe_histogram!(DURATION, "Time until the answer starts, in seconds, by method");
-    describe_counter!(BODY_BYTES, "Bytes of objects sent (GET) and taken (PUT)");
-    describe_counter!(PAGE_READS, "Pages read, by where they came from");
-    describe_counter!(DAMAGED, "Pages whose checksum did not match; they were fetched again");
-    describe_counter!(DISK_ERRORS, "Reads from disk that failed; the pages were fetched again");
-    describe_counter!(
-        TURNED_AWAY,
-        "Pages not written to disk: it is full, and they were asked for once"
-    );
-    describe_counter!(HEDGES, "Second GETs sent after slow ones, by which of the two won");
-    describe_counter!(PEER_READS, "Runs of pages asked of their former owner, by result");
-    describe_histogram!(
-        FETCH_WAIT,
-        "Time that a GET waits for its client's turn, in seconds, by lane"
-    );
-    describe_gauge!(MEMORY, "Bytes of pages in memory");
 }
 
 pub(crate) fn count_request(method: &'static str, status: u16, body_bytes: u64, took: Duration) {

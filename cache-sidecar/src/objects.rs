@@ -9,6 +9,7 @@ use cache_api::contract::REQUEST_BYTES_MAX;
 use daemon::Tasks;
 use futures::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 use types::{ByteRange, ObjectKey};
 
 use crate::CacheConfig;
@@ -100,7 +101,6 @@ impl Objects {
     /// Opens the cache in front of `stores`. Fetches run as tasks of `tasks`: a reader that goes away does not fail
     /// those who wait for the same page.
     pub async fn open(config: &CacheConfig, stores: impl Into<Stores>, tasks: Tasks) -> anyhow::Result<Self> {
-        metrics::describe();
         let bytes = |mb: u64| usize::try_from(mb << 20).context("YAKS_CACHE_SIZE_MB or YAKS_CACHE_DISK_MB");
         let disk_bytes = bytes(config.disk_mb)?;
         let disk = (disk_bytes > 0).then_some((config.disk_dir.as_path(), disk_bytes));
@@ -303,14 +303,16 @@ impl Objects {
         for run in page::runs(&indexes, self.0.page_bytes.pages_in(RUN_BYTES_MAX)) {
             let departures: Vec<Departure> = departures.by_ref().take(run.clone().count()).collect();
             let (this, object, asker) = (self.clone(), object.clone(), asker.clone());
-            self.0.tasks.spawn("fetch", async move {
+            let fetching = async move {
                 let results = this.fetch_run(&object, &run, &asker).await;
                 for ((index, departure), result) in run.zip(departures).zip(results) {
                     this.0
                         .flights
                         .land(&this.0.cache, this.page_key(&object, index), departure, result);
                 }
-            });
+            };
+            // Part of what the first reader asked for, though it goes on without that one.
+            self.0.tasks.spawn("fetch", fetching.in_current_span());
         }
     }
 

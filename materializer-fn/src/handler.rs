@@ -9,8 +9,9 @@ use commit::invoke::CommitResponse;
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde_json::Value;
+use telemetry::TraceContext;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Instrument, debug_span, warn};
 use types::{Clock, ObjectKey};
 
 use crate::error::HandlerError;
@@ -39,6 +40,9 @@ pub enum Answer {
 /// Serves one invocation of Lambda, within its deadline.
 pub async fn invoked(context: &Context, event: LambdaEvent<Value>) -> Result<Answer, HandlerError> {
     let deadline = Instant::now() + time_left(event.context.deadline, context.clock.as_ref());
+    let span = debug_span!("invocation", request.id = event.context.request_id);
+    let xray = event.context.xray_trace_id.as_deref();
+    telemetry::follow(&span, xray.and_then(TraceContext::parse_xray));
     // The sandbox may have slept for longer than a token lasts.
     context
         .metastore
@@ -46,6 +50,7 @@ pub async fn invoked(context: &Context, event: LambdaEvent<Value>) -> Result<Ans
         .await
         .inspect_err(|error| warn!(%error, "invocation failed"))?;
     handle(context, event.payload, deadline)
+        .instrument(span)
         .await
         .inspect_err(|error| warn!(%error, "invocation failed"))
 }

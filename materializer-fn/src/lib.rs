@@ -19,3 +19,4 @@ pub mod sweep;
 
 pub use config::Config;
 pub use context::{Context, Graces};
+pub use metrics::METRICS;

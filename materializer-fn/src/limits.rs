@@ -29,6 +29,10 @@ pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 /// Time limit of an invocation that comes without one: the function's own timeout as deployed (10 s), less the margin.
 pub const INVOCATION_TIME_DEFAULT: Duration = Duration::from_millis(9_500);
 
+/// Time for the spans of an invocation to reach their collector. Ours: it stands beside the function, and an answer that waits for it
+/// is a commit that its producer hears of later.
+pub const TRACES_FLUSH_MAX: Duration = Duration::from_millis(300);
+
 /// A footer is at most 256 KiB, and the invocation as a whole has 10 s: two tries, then SQS brings it again.
 pub const S3_TIMEOUTS: S3Timeouts = S3Timeouts {
     connect: Duration::from_secs(1),

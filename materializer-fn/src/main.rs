@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use lambda_runtime::{LambdaEvent, service_fn};
+use materializer_fn::limits::TRACES_FLUSH_MAX;
 use materializer_fn::{Config, Context, handler};
 use tracing::info;
 
@@ -11,7 +12,7 @@ use tracing::info;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let config = Config::from_env();
-    telemetry::init_logs(&config.telemetry).context("telemetry")?;
+    let traces = telemetry::init_function(&config.telemetry, "yaks-materializer").context("telemetry")?;
     // lambda_runtime panics without it.
     let started_by_lambda = std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
     ensure!(
@@ -21,8 +22,13 @@ async fn main() -> anyhow::Result<()> {
     info!(?config, "starting");
     let context = Arc::new(Context::start(&config).await?);
     let run = lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| {
-        let context = Arc::clone(&context);
-        async move { handler::invoked(&context, event).await }
+        let (context, traces) = (Arc::clone(&context), traces.clone());
+        async move {
+            let answer = handler::invoked(&context, event).await;
+            // Once it is answered, Lambda may freeze this process at any moment.
+            traces.flush(TRACES_FLUSH_MAX).await;
+            answer
+        }
     }));
     run.await.map_err(anyhow::Error::from_boxed)
 }

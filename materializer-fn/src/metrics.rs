@@ -2,25 +2,54 @@
 //! simulator, a queue worker) they are counted.
 
 use metrics::counter;
+use types::MetricLabel;
 
 use crate::materialize::Fate;
 
+const FATE: MetricLabel = MetricLabel::of(
+    "result",
+    &[
+        "committed",
+        "pending",
+        "orphan",
+        "unknown_stream",
+        "gone",
+        "foreign",
+        "unreadable",
+        "blocked",
+        "retry",
+    ],
+);
+const SWEPT: MetricLabel = MetricLabel::of("result", &["ended", "open", "failed"]);
+
+types::metric_list! {
+    /// All of them.
+    pub static METRICS;
+    const:
+    OBJECTS = Counter "yaks_materializer_objects_total" Count [FATE]
+        "Objects that events told of, by what became of them";
+    BAD_EVENTS = Counter "yaks_materializer_bad_events_total" Count []
+        "Events, or messages of a queue, that made no sense";
+    ORPHANS_DELETED = Counter "yaks_orphans_deleted_total" Count [] "Orphans whose objects the sweep deleted";
+    SWEPT_STREAMS = Counter "yaks_sweep_streams_total" Count [SWEPT] "Streams without a live agent that a sweep looked at";
+}
+
 /// Counts what became of an object that an event told of.
 pub(crate) fn count_object(fate: Fate) {
-    counter!("yaks_materializer_objects_total", "result" => fate.name()).increment(1);
+    counter!(OBJECTS, "result" => fate.name()).increment(1);
 }
 
 /// Counts an event, or a message of a queue, that made no sense.
 pub(crate) fn count_bad_event() {
-    counter!("yaks_materializer_bad_events_total").increment(1);
+    counter!(BAD_EVENTS).increment(1);
 }
 
 /// Counts an orphan whose object the sweep deleted.
 pub(crate) fn count_deleted_orphan() {
-    counter!("yaks_orphans_deleted_total").increment(1);
+    counter!(ORPHANS_DELETED).increment(1);
 }
 
 /// Counts a dead stream that a sweep looked at.
 pub(crate) fn count_swept(result: &'static str) {
-    counter!("yaks_sweep_streams_total", "result" => result).increment(1);
+    counter!(SWEPT_STREAMS, "result" => result).increment(1);
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use metrics::counter;
-use tracing::{Instrument, debug_span};
+use tracing::{Instrument, Span, debug_span};
 
 use crate::answer::{self, EncodeError};
 use crate::broker::Broker;
@@ -95,7 +96,8 @@ impl Request {
             api.version = self.version,
             correlation_id = self.correlation_id
         );
-        let reply = self.reply(broker, client, frame).instrument(span).await;
+        let reply = self.reply(broker, client, frame).instrument(span.clone()).await;
+        let reply = reply.map(|reply| until_answered(reply, span));
         reply.map_err(|why| Refused {
             api_key: self.api.key as i16,
             api_version: self.version,
@@ -121,5 +123,13 @@ impl Request {
     fn unsupported_version(&self) -> Result<answer::Answer, Why> {
         let encoded = answer::encode(0, self.correlation_id, &api_versions::unsupported());
         encoded.map_err(|error: EncodeError| RequestError::from(error).into())
+    }
+}
+
+/// The same reply, in `span` until it is there. A span that nobody wants is not worth another box.
+fn until_answered(reply: Reply, span: Span) -> Reply {
+    match reply {
+        Reply::Later(answer) if !span.is_disabled() => Reply::Later(answer.instrument(span).boxed()),
+        reply => reply,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metastore::{Metastore, MetastoreError, PlannedPartition, WantedRange};
 use metrics::counter;
 use tokio::time::{Instant, sleep};
-use tracing::debug;
+use tracing::{Instrument, debug, debug_span};
 use types::Offset;
 
 use crate::fetch::remembered::Remembered;
@@ -90,7 +90,8 @@ impl Planner {
     /// Asks Postgres, and remembers what it says.
     pub async fn ask(&self, wanted: &[WantedRange]) -> Result<Plan, MetastoreError> {
         let asked_at = Instant::now();
-        let planned = self.metastore.plan_fetch(wanted).await?;
+        let span = debug_span!("plan", partitions = wanted.len());
+        let planned = self.metastore.plan_fetch(wanted).instrument(span).await?;
         let mut state = self.state();
         state.remembered.note(wanted, &planned, asked_at);
         state.left_alone_until = None;

@@ -11,7 +11,7 @@ use metastore::LiveAgent;
 use metrics::counter;
 use storage::{GetRange, ObjectStore, StorageError, StorageErrorKind};
 use tokio::sync::Semaphore;
-use tracing::debug;
+use tracing::{Instrument, debug, debug_span};
 use types::{ByteRange, ObjectKey};
 
 /// Bytes of objects under way to sidecars, which stay in memory until they are there. Ours: twelve default objects; a second of
@@ -70,7 +70,8 @@ impl ObjectReader {
     /// Exactly the bytes of `range`, in memory of their own.
     pub async fn read(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<BytesMut, StorageError> {
         if let Some(cache) = &self.cache {
-            match cache.get_range(key, range, lane).await {
+            let span = debug_span!("sidecar", object.key = %key);
+            match cache.get_range(key, range, lane).instrument(span).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => {
                     counter!(CACHE_FALLBACKS).increment(1);

@@ -17,6 +17,8 @@ use types::{Offset, PartitionIndex, TimestampMs, TopicId, TopicName};
 
 use crate::broker::Broker;
 use crate::client::Client;
+use telemetry::TraceContext;
+
 use crate::cluster::view::Topic;
 use crate::error::{ACK_TIMED_OUT, Asked, STOPPING, of_batch, of_metastore, of_outcome};
 use crate::fetch::wait::PartitionKey;
@@ -80,6 +82,7 @@ pub async fn handle(
         version,
         acks: request.acks,
         permit,
+        trace: TraceContext::current(),
     };
     let whole_error = refuse_whole(&request);
     let mut entries = Vec::new();
@@ -132,6 +135,7 @@ struct Intake<'a> {
     version: i16,
     acks: i16,
     permit: Arc<BytePermit>,
+    trace: Option<TraceContext>,
 }
 
 impl Intake<'_> {
@@ -207,6 +211,7 @@ impl Intake<'_> {
             bytes: batch.bytes,
             ack,
             permit: Some(Arc::clone(&self.permit)),
+            trace: self.trace,
         });
         Fate::Waiting(Promise {
             told,

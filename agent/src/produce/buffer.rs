@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use object_format::footer_bytes_upper_bound;
 use record_batch::BatchHeader;
+use telemetry::TraceContext;
 use tokio::time::Instant;
 use types::limits::FOOTER_BYTES_MAX;
 use types::{PartitionIndex, TopicId, TopicName};
@@ -34,6 +35,8 @@ pub struct Entry {
     pub ack: PendingAck,
     /// Keeps its bytes counted until they are safe.
     pub permit: Option<Arc<BytePermit>>,
+    /// The request that brought it, if that is traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// When an object is sealed.
@@ -129,6 +132,11 @@ impl Buffer {
         self.entries.is_empty()
     }
 
+    /// Since when the first batch waits.
+    pub fn first_at(&self) -> Option<Instant> {
+        self.first_at
+    }
+
     /// When the next object is to be sealed and why; `None` while there is nothing to seal.
     pub fn seal_at(&self) -> Option<(Instant, SealReason)> {
         let first_at = self.first_at?;
@@ -217,6 +225,7 @@ pub(crate) mod tests {
             bytes: vec![partition as u8; bytes].into(),
             ack: PendingAck::new(AckLevel::Durable).0,
             permit: None,
+            trace: None,
         }
     }
 

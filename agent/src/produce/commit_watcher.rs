@@ -13,7 +13,7 @@ use commit::invoke::SlotResult;
 use commit::{BatchOutcome, SlotFooter};
 use daemon::Tasks;
 use metastore::{Committer, Metastore};
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use object_format::slot_key;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -22,7 +22,7 @@ use types::{Entropy, Slot, SlotSeq, StreamId};
 
 use crate::config::CommitPath;
 use crate::hints::{CommitSignal, SignalListener};
-use crate::metrics::{INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS, UNSEQUENCED_AGE};
+use crate::metrics::{COMMIT_LAG, INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS, UNSEQUENCED_AGE};
 use crate::produce::invoke::{self, CommitFunction};
 
 /// Most slots of one commit.
@@ -97,7 +97,13 @@ impl CommitWatcher {
                 Ok(done) => {
                     pause = WAIT_MIN;
                     for slot in done {
-                        waiting.retain(|waiting| waiting.footer.slot() != slot.slot);
+                        waiting.retain(|waiting| {
+                            let is_done = waiting.footer.slot() == slot.slot;
+                            if is_done {
+                                histogram!(COMMIT_LAG).record(waiting.since.elapsed());
+                            }
+                            !is_done
+                        });
                         if committed.send(slot).await.is_err() {
                             return;
                         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use commit::SlotFooter;
-use object_format::{Footer, FooterBatch, FooterTopic, Kind, Tags, encode_tail};
+use object_format::{Footer, FooterBatch, FooterTopic, Kind, TRACE_CONTEXT_TAG, Tags, encode_tail};
+use telemetry::TraceContext;
 use types::{ByteRange, ClusterId, ContentId, Offset, Slot, TopicId};
 
 use crate::produce::buffer::Entry;
@@ -20,12 +21,21 @@ pub struct SealedObject {
 }
 
 /// Lays `entries` out for `slot`. Afterwards the entries are in the order of the footer and their bytes are slices of
-/// the object, so that the buffers they came in can go.
-pub fn seal(entries: &mut [Entry], cluster: ClusterId, slot: Slot, content: ContentId) -> SealedObject {
+/// the object, so that the buffers they came in can go. `trace` is what the commit is a part of.
+pub fn seal(
+    entries: &mut [Entry],
+    cluster: ClusterId,
+    slot: Slot,
+    content: ContentId,
+    trace: Option<TraceContext>,
+) -> SealedObject {
     // Stable: within a partition the order of arrival stays.
     entries.sort_by_key(|entry| (entry.topic, entry.partition));
     let body_bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
-    let footer = footer(entries, cluster, slot, content);
+    let mut footer = footer(entries, cluster, slot, content);
+    if let Some(trace) = trace {
+        footer.tags.insert(TRACE_CONTEXT_TAG, trace.to_traceparent().into());
+    }
     let tail = encode_tail(&footer).expect("the buffer takes no more batches than a footer has room for");
 
     let mut object = BytesMut::with_capacity(body_bytes + tail.len());
@@ -138,7 +148,7 @@ mod tests {
             seq: SlotSeq(3),
         };
         let cluster = ClusterId(Uuid::from_u128(6));
-        let object = seal(&mut entries, cluster, slot, ContentId(Uuid::from_u128(7)));
+        let object = seal(&mut entries, cluster, slot, ContentId(Uuid::from_u128(7)), None);
 
         let footer = decode_tail(&object.bytes, object.bytes.len() as u64).unwrap();
         assert_eq!(footer, *object.footer.footer);
@@ -155,6 +165,23 @@ mod tests {
             );
             assert!(entry.bytes.iter().all(|byte| i32::from(*byte) == entry.partition.0));
         }
+    }
+
+    #[test]
+    fn an_object_tells_of_its_trace_only_if_it_has_one() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let slot = Slot {
+            stream: StreamId(Uuid::from_u128(5)),
+            seq: SlotSeq(0),
+        };
+        let tags = |trace| {
+            let (cluster, content) = (ClusterId(Uuid::nil()), ContentId(Uuid::nil()));
+            let object = seal(&mut [entry(1, 0, 10)], cluster, slot, content, trace);
+            decode_tail(&object.bytes, object.bytes.len() as u64).unwrap().tags
+        };
+        assert_eq!(tags(None), Tags::new());
+        let traced = tags(TraceContext::parse(text.as_bytes()));
+        assert_eq!(traced, Tags::from([(TRACE_CONTEXT_TAG, Bytes::from(text))]));
     }
 
     #[test]

@@ -204,7 +204,7 @@ mod tests {
         let (ack, told) = PendingAck::new(level);
         let mut entries = vec![Entry { ack, ..entry(1, 0, 10) }];
         let content = ContentId(Uuid::from_u128(u128::from(stream.next_slot().seq.0)));
-        let object = seal(&mut entries, ClusterId(Uuid::nil()), stream.next_slot(), content);
+        let object = seal(&mut entries, ClusterId(Uuid::nil()), stream.next_slot(), content, None);
         stream.begin(entries, object.footer);
         told
     }

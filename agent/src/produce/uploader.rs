@@ -193,6 +193,7 @@ mod tests {
             ClusterId(Uuid::nil()),
             slot,
             ContentId(Uuid::from_u128(content)),
+            None,
         )
     }
 

@@ -8,17 +8,18 @@ use anyhow::Context;
 use daemon::Tasks;
 use metrics::{counter, gauge, histogram};
 use storage::ObjectStore;
+use telemetry::TraceContext;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument, Span, debug_span, info, warn};
 use types::{ClusterId, ContentId, Slot, StreamId};
 
 use crate::fetch::read::CachePush;
-use crate::metrics::{FENCED_STREAMS, OBJECT_BYTES, OBJECTS_SEALED, UNCOMMITTED_SLOTS};
+use crate::metrics::{BUFFER_SECONDS, FENCED_STREAMS, OBJECT_BYTES, OBJECTS_SEALED, UNCOMMITTED_SLOTS};
 use crate::produce::buffer::{Buffer, Entry, SealReason, SealRules};
 use crate::produce::commit_watcher::{CommitWatcher, CommittedSlot};
 use crate::produce::leave::{Left, Streams};
@@ -213,6 +214,7 @@ impl Writer {
     }
 
     fn seal(&mut self, reason: SealReason, now: Instant) {
+        let waited = self.buffer.first_at().map(|at| now - at);
         let mut entries = self.buffer.take(now);
         let reason = match reason {
             // Not full, and yet not all of it: there was no more room in the footer.
@@ -220,24 +222,28 @@ impl Writer {
             reason => reason,
         };
         let slot = self.stream.next_slot();
+        let span = upload_span(slot, &entries);
         let object = seal(
             &mut entries,
             self.deps.cluster,
             slot,
             ContentId(self.deps.streams.entropy.uuid_v4()),
+            TraceContext::of(&span),
         );
         counter!(OBJECTS_SEALED, "reason" => reason.label()).increment(1);
         histogram!(OBJECT_BYTES).record(object.bytes.len() as f64);
+        histogram!(BUFFER_SECONDS).record(waited.unwrap_or_default());
         self.stream.begin(entries, object.footer.clone());
         let (store, entropy) = (Arc::clone(&self.deps.store), Arc::clone(&self.deps.streams.entropy));
         let push = self.deps.push.clone();
-        self.uploads.spawn(async move {
+        let upload = async move {
             let decision = decide_slot(store.as_ref(), entropy.as_ref(), object.clone()).await;
             if let (SlotDecision::Ours, Some(push)) = (decision, push) {
                 push.push(object_format::slot_key(slot), object.bytes);
             }
             (slot, decision)
-        });
+        };
+        self.uploads.spawn(upload.instrument(span));
     }
 
     fn on_decided(&mut self, (slot, decision): (Slot, SlotDecision)) {
@@ -356,6 +362,13 @@ impl Writer {
             }
         }
     }
+}
+
+/// From a sealed object to its decided slot, as part of the first traced request whose batches it holds.
+fn upload_span(slot: Slot, entries: &[Entry]) -> Span {
+    let span = debug_span!("upload", object.key = %object_format::slot_key(slot), batches = entries.len());
+    telemetry::follow(&span, entries.iter().filter_map(|entry| entry.trace));
+    span
 }
 
 fn watch_stream(

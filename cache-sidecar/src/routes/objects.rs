@@ -9,11 +9,13 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::Extensions;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use cache_api::contract::CACHE_STATUS;
 use http_body::{Frame, SizeHint};
+use telemetry::{TRACEPARENT, TraceContext};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, debug_span};
 use types::{ByteRange, ObjectKey};
 
 use crate::asker::Asker;
@@ -29,7 +31,10 @@ pub(crate) async fn get(
     headers: HeaderMap,
 ) -> axum::response::Response {
     let (started, key) = (Instant::now(), ObjectKey::new(key));
-    let response = match read(&objects, &key, &headers, &extensions).await {
+    let span = debug_span!("get", object.key = %key);
+    let traceparent = headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
+    telemetry::follow(&span, traceparent.and_then(TraceContext::parse));
+    let response = match read(&objects, &key, &headers, &extensions).instrument(span).await {
         Ok((wanted, found)) => {
             let head = answer_head(&key, wanted, found.range, found.object_bytes, &found.sources);
             head.body(Body::new(Pieces::from(found)))

@@ -193,7 +193,7 @@ pub(crate) fn slice(body: &Bytes, range: std::ops::Range<u64>) -> Bytes {
 pub(crate) fn telemetry() -> Telemetry {
     static TELEMETRY: LazyLock<Telemetry> = LazyLock::new(|| {
         let config = CacheConfig::try_parse_from(["yaks-cache"]).unwrap();
-        telemetry::init(&config.telemetry, "cache").unwrap()
+        telemetry::init(&config.telemetry, "yaks-cache").unwrap().0
     });
     TELEMETRY.clone()
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use metastore::{Metastore, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
+use metastore::{DbAuth, Metastore, NewTopic, PostgresConfig, SslMode, TopicCreation, TopicInfo, TopicSettings};
 use private_postgres::{PrivatePostgres, PrivatePostgresConfig};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection};
@@ -34,6 +34,7 @@ impl Database {
             host: self.server.host().to_owned(),
             port: self.server.port(),
             user: self.server.user().to_owned(),
+            auth: DbAuth::Password,
             password: self.server.password().expose().into(),
             name: NAME.to_owned(),
             ssl_mode: SslMode::Disable,

@@ -13,6 +13,7 @@ use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use telemetry::{TRACEPARENT, TraceContext};
 use types::{ByteRange, ObjectKey};
 
 use crate::CacheError;
@@ -150,6 +151,10 @@ impl CacheClient {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{}", self.base, object_path(key)));
+        let request = match TraceContext::current() {
+            Some(trace) => request.header(TRACEPARENT, trace.to_traceparent()),
+            None => request,
+        };
         match &self.name {
             Some(name) => request.header(CLIENT_HEADER, name),
             None => request,

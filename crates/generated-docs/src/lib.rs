@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use types::{Metric, MetricLabel};
+
 /// The variable that turns the check into a rewrite.
 const UPDATE: &str = "YAKS_UPDATE_DOCS";
 
@@ -37,6 +39,38 @@ pub fn settings_table(command: &clap::Command) -> String {
         writeln!(table, "| `{variable}` | {default} | {help} |").expect("a String takes all");
     }
     table
+}
+
+/// A Markdown table of metrics: name, type, unit, labels, what it says.
+pub fn metrics_table(metrics: &[Metric]) -> String {
+    let mut table = String::from("| metric | type | unit | labels | what it says |\n| --- | --- | --- | --- | --- |\n");
+    for metric in metrics {
+        let labels: Vec<String> = metric.labels.iter().map(label_cell).collect();
+        writeln!(
+            table,
+            "| `{}` | {} | {} | {} | {} |",
+            metric.name,
+            metric.kind.name(),
+            metric.unit.name(),
+            labels.join("; "),
+            metric.help
+        )
+        .expect("a String takes all");
+    }
+    table
+}
+
+/// A label and its values; a long list of names is left to the code.
+fn label_cell(label: &MetricLabel) -> String {
+    const NAMED_MAX: usize = 9;
+    let named = label.at_start.iter().take(NAMED_MAX).map(|value| format!("`{value}`"));
+    let mut values: Vec<String> = named.collect();
+    match label.at_start.len().saturating_sub(NAMED_MAX) {
+        0 => {}
+        more => values.push(format!("{more} more")),
+    }
+    values.extend(label.later.map(|bound| format!("then {bound}")));
+    format!("`{}`: {}", label.name, values.join(", "))
 }
 
 /// Checks that the part of `document` between `<!-- section:begin -->` and `<!-- section:end -->` is `expected`.

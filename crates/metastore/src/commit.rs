@@ -12,10 +12,11 @@ use ::commit::invoke::SlotResult;
 use ::commit::{SlotFooter, SlotVerdict};
 use ::metrics::{counter, histogram};
 use futures::future::join_all;
-use object_format::Kind;
+use object_format::{Kind, TRACE_CONTEXT_TAG};
 use storage::ObjectStore;
+use telemetry::TraceContext;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, debug_span, error, warn};
 use types::limits::{MISSING_FOOTERS_MAX, PRODUCER_ID_EXPIRY_MS};
 use types::{ClusterId, Slot, SlotSeq, StreamId};
 
@@ -118,6 +119,12 @@ impl Committer {
 
     /// Results of `slots`, and whether anything was committed by us.
     async fn commit_all(&self, slots: Vec<SlotFooter>) -> Result<(BTreeMap<Slot, SlotResult>, bool), CommitError> {
+        let span = debug_span!("commit", slots = slots.len());
+        telemetry::follow(&span, slots.iter().filter_map(trace_of));
+        self.commit_each(slots).instrument(span).await
+    }
+
+    async fn commit_each(&self, slots: Vec<SlotFooter>) -> Result<(BTreeMap<Slot, SlotResult>, bool), CommitError> {
         let wanted: BTreeSet<Slot> = slots.iter().map(SlotFooter::slot).collect();
         let mut results = BTreeMap::new();
         let mut queue: BTreeMap<Slot, SlotFooter> = slots.into_iter().map(|slot| (slot.slot(), slot)).collect();
@@ -261,6 +268,11 @@ impl Committer {
         let ours: Vec<SlotFooter> = ours.iter().map(|slot| (*slot).clone()).collect();
         self.metastore.keep_pending(stream, gate, &ours).await
     }
+}
+
+/// What the object was written as a part of.
+fn trace_of(slot: &SlotFooter) -> Option<TraceContext> {
+    TraceContext::parse(slot.footer.tags.get(&TRACE_CONTEXT_TAG)?)
 }
 
 /// Takes the first slots out of `queue`, as many as one transaction may have.

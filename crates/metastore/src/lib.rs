@@ -48,7 +48,7 @@ pub use hints::{CommitHints, HintSource, Hints};
 pub use leases::{AdvertisedListener, LeaseError, Leases, LiveAgent, NewAgent};
 pub use lifecycle::Lifecycle;
 pub use log_index::{IndexedRange, LogIndex, PlannedPartition, WantedRange};
-pub use metrics::describe_metrics;
+pub use metrics::METRICS;
 pub use orphans::{Backlog, EndedStream, Orphans};
 pub use partitions::{LogEnds, LogStartMove, NewLogStart, Partitions};
 pub use producer_ids::ProducerIds;

@@ -1,32 +1,31 @@
-//! Every metric of the metastore: its name, its unit, what it counts.
+//! Every metric of the metastore.
 
-use ::metrics::{Unit, describe_counter, describe_histogram};
+use types::MetricLabel;
 
-/// Time of one commit transaction, by result.
-pub(crate) const COMMIT_DURATION: &str = "yaks_commit_duration_seconds";
-/// Slots committed.
-pub(crate) const COMMIT_SLOTS: &str = "yaks_commit_slots_total";
-/// Meetings with an object that cannot be read in a slot whose turn it is, so that its stream stands still, by reason.
-pub(crate) const UNREADABLE_SLOTS: &str = "yaks_unreadable_slots_total";
-/// Slots past their stream's end that were found for the first time.
-pub(crate) const ORPHANS: &str = "yaks_orphans_total";
+const RESULT: MetricLabel = MetricLabel::of("result", &["ok", "error"]);
+const UNREADABLE: MetricLabel = MetricLabel::of(
+    "reason",
+    &[
+        "empty",
+        "storage",
+        "misplaced",
+        "foreign",
+        "truncated",
+        "damaged",
+        "newer",
+        "invalid",
+    ],
+);
 
-/// Tells the exporter what each metric means.
-pub fn describe_metrics() {
-    describe_histogram!(
-        COMMIT_DURATION,
-        Unit::Seconds,
-        "Time of one commit transaction, by result"
-    );
-    describe_counter!(COMMIT_SLOTS, Unit::Count, "Slots committed");
-    describe_counter!(
-        UNREADABLE_SLOTS,
-        Unit::Count,
-        "Meetings with an object that cannot be read in a slot whose turn it is: its stream stands still; by reason"
-    );
-    describe_counter!(
-        ORPHANS,
-        Unit::Count,
-        "Slots past their stream's end that were found for the first time"
-    );
+types::metric_list! {
+    /// All metrics of the metastore.
+    pub static METRICS;
+    pub(crate) const:
+    COMMIT_DURATION = Histogram "yaks_commit_duration_seconds" Seconds [RESULT]
+        "Time of one commit transaction of this process, by result";
+    COMMIT_SLOTS = Counter "yaks_commit_slots_total" Count [] "Slots committed by this process";
+    UNREADABLE_SLOTS = Counter "yaks_unreadable_slots_total" Count [UNREADABLE]
+        "Meetings with an object that cannot be read in a slot whose turn it is: its stream stands still; by reason";
+    ORPHANS = Counter "yaks_orphans_total" Count []
+        "Slots past their stream's end that were found for the first time";
 }

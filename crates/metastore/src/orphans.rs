@@ -23,6 +23,10 @@ pub struct Backlog {
     pub oldest_pending_ms: u64,
     /// Orphans recorded and not deleted yet.
     pub orphans: u64,
+    /// Records that the group that is furthest behind has not committed yet, over all of its partitions.
+    pub lag_max: u64,
+    /// The same of all groups together.
+    pub lag_sum: u64,
 }
 
 /// The table of orphans, and the search for those that no event told of.
@@ -48,6 +52,6 @@ pub trait Orphans {
     /// Notes that `stream` has been searched for orphans.
     async fn note_searched(&self, stream: StreamId) -> Result<(), MetastoreError>;
 
-    /// What is waiting.
+    /// What is waiting. Work is proportional to what is pending and to the offsets that groups have committed.
     async fn backlog(&self) -> Result<Backlog, MetastoreError>;
 }

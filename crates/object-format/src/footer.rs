@@ -11,6 +11,9 @@ use types::{
 /// Tagged fields: skipped when unknown. On the footer's level tag 0 is the W3C trace context.
 pub type Tags = BTreeMap<u32, Bytes>;
 
+/// The footer's tag for the trace that its object belongs to: the text of a W3C `traceparent`.
+pub const TRACE_CONTEXT_TAG: u32 = 0;
+
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -32,7 +32,7 @@ mod wire;
 mod writer;
 
 pub use error::FormatError;
-pub use footer::{Footer, FooterBatch, FooterTopic, Kind, Tags};
+pub use footer::{Footer, FooterBatch, FooterTopic, Kind, TRACE_CONTEXT_TAG, Tags};
 pub use key::{DATA_PREFIX, KeyError, parse_slot_key, slot_key, stream_prefix};
 pub use reader::{decode_footer, decode_tail, tail_of};
 pub use trailer::MAGIC;

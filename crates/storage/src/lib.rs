@@ -16,6 +16,7 @@ pub use client::{S3Timeouts, http_client as aws_http_client};
 pub use config::{S3Config, S3ConfigError, Secret};
 pub use error::{StorageError, StorageErrorKind};
 pub use memory::MemoryStore;
+pub use metrics::METRICS;
 pub use s3::S3Store;
 pub use store::{GetRange, Got, ListedObject, ObjectStore, PutOutcome};
 

@@ -3,25 +3,31 @@
 use std::future::Future;
 use std::time::Instant;
 
-use metrics::{counter, describe_counter, describe_histogram, histogram};
+use metrics::{counter, histogram};
+use types::MetricLabel;
 
 use crate::{StorageError, StorageErrorKind};
 
-const REQUESTS: &str = "yaks_s3_requests_total";
-const DURATION: &str = "yaks_s3_request_duration_seconds";
-const BYTES: &str = "yaks_s3_bytes_total";
+const OPERATION: MetricLabel = MetricLabel::of(
+    "operation",
+    &["PutObject", "GetObject", "ListObjectsV2", "DeleteObject"],
+);
+const BODIES: MetricLabel = MetricLabel::of("operation", &["PutObject", "GetObject"]);
+const RESULT: MetricLabel = MetricLabel::open(
+    "result",
+    &["ok", "not_found", "throttled", "timed_out", "unavailable"],
+    "S3's kinds of failure, and `already_exists`",
+);
 
-/// Describes the metrics; called once per store.
-pub(crate) fn describe() {
-    describe_counter!(
-        REQUESTS,
-        "S3 calls by operation and result; the SDK's own retries count as one call"
-    );
-    describe_histogram!(DURATION, "Time of S3 calls in seconds, bodies and retries included");
-    describe_counter!(
-        BYTES,
-        "Bytes of object bodies sent to or received from S3, by operation"
-    );
+types::metric_list! {
+    /// All metrics of the S3 client.
+    pub static METRICS;
+    pub(crate) const:
+    REQUESTS = Counter "yaks_s3_requests_total" Count [OPERATION, RESULT]
+        "S3 calls by operation and result; the SDK's own retries count as one call";
+    DURATION = Histogram "yaks_s3_request_duration_seconds" Seconds [OPERATION]
+        "Time of S3 calls, bodies and retries included, by operation";
+    BYTES = Counter "yaks_s3_bytes_total" Bytes [BODIES] "Bytes of object bodies sent to (PutObject) or received from (GetObject) S3";
 }
 
 /// Runs one call and counts it.

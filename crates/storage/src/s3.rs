@@ -40,7 +40,6 @@ impl S3Store {
 
     /// The same with other time limits.
     pub async fn with_timeouts(config: &S3Config, timeouts: S3Timeouts) -> Result<Self, S3ConfigError> {
-        metrics::describe();
         let clients = client::build(config, timeouts).await?;
         Ok(Self {
             clients,

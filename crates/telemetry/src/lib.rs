@@ -1,21 +1,33 @@
-//! Logs to stderr and metrics for Prometheus, set up once per process.
+//! Logs to stderr, metrics for Prometheus and traces over OTLP, set up once per process.
 //!
-//! `init` is for the long-running deployables; `init_logs` is for the Lambda, which nobody scrapes and whose cold
+//! `init` is for the long-running deployables; `init_function` is for the Lambda, which nobody scrapes and whose cold
 //! start should not pay for a registry.
 
 mod config;
 mod logs;
+mod otlp;
+mod otlp_http;
 mod prometheus;
+mod sampler;
+mod trace_context;
+
+use opentelemetry_aws::detector::{EcsResourceDetector, LambdaResourceDetector};
+use opentelemetry_sdk::resource::ResourceDetector;
 
 pub use config::{LogFormat, TelemetryConfig};
-pub use prometheus::Telemetry;
+pub use otlp::Traces;
+pub use prometheus::{METRICS, Telemetry};
+pub use trace_context::{TRACEPARENT, TraceContext, follow};
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// Asked for something that this build cannot do; going on without it would hide that.
-    #[error("YAKS_OTEL_ENABLED=true: OTLP export is not built yet, unset it; metrics are served on /metrics")]
-    OtlpNotBuilt,
+    /// `OTEL_TRACES_SAMPLER` or its argument is wrong.
+    #[error("{0}")]
+    Sampler(String),
+    /// Spans cannot be exported as the settings say.
+    #[error("traces cannot be exported over OTLP (YAKS_OTEL_ENABLED, OTEL_EXPORTER_OTLP_ENDPOINT): {0}")]
+    Otlp(String),
     /// `YAKS_LOG` is no filter.
     #[error("YAKS_LOG: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
@@ -27,18 +39,30 @@ pub enum TelemetryError {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
-/// Logs to stderr, and a metrics registry that `Telemetry::render_metrics` shows. Once per process.
-pub fn init(config: &TelemetryConfig, service: &'static str) -> Result<Telemetry, TelemetryError> {
-    init_logs(config)?;
+/// Logs to stderr, traces if they are wanted, and a metrics registry that `Telemetry::render_metrics` shows. Once per process, within a
+/// runtime. In a container of ECS that is asked what it is.
+pub fn init(config: &TelemetryConfig, service: &'static str) -> Result<(Telemetry, Traces), TelemetryError> {
+    let traces = init_logs(config, service, || Box::new(EcsResourceDetector))?;
     let telemetry = prometheus::install()?;
     prometheus::record_build_info(service);
-    Ok(telemetry)
+    Ok((telemetry, traces))
 }
 
-/// Logs to stderr only: metrics go nowhere and cost nearly nothing. Once per process.
-pub fn init_logs(config: &TelemetryConfig) -> Result<(), TelemetryError> {
-    if config.otel_enabled {
-        return Err(TelemetryError::OtlpNotBuilt);
+/// Logs to stderr and traces only: metrics go nowhere and cost nearly nothing. Once per process, within a runtime.
+pub fn init_function(config: &TelemetryConfig, service: &'static str) -> Result<Traces, TelemetryError> {
+    init_logs(config, service, || Box::new(LambdaResourceDetector))
+}
+
+fn init_logs(
+    config: &TelemetryConfig,
+    service: &'static str,
+    platform: impl FnOnce() -> Box<dyn ResourceDetector>,
+) -> Result<Traces, TelemetryError> {
+    if !config.otel_enabled {
+        logs::install(config)?;
+        return Ok(Traces::default());
     }
-    logs::install(config)
+    let (traces, tracer) = otlp::start(service, platform())?;
+    logs::install_with_traces(config, tracer)?;
+    Ok(traces)
 }

@@ -1,7 +1,8 @@
 //! The process's metrics registry, rendered when Prometheus asks.
 
-use metrics::{describe_gauge, gauge};
+use metrics::{Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use types::{Metric, MetricKind, MetricLabel, MetricUnit};
 
 /// From a cache hit (0.1 ms) to an S3 call that ran into its time limit (25 s), each step about 2.5 times the last:
 /// fine enough for a p99 within a factor of two, coarse enough for 17 series per label set.
@@ -24,11 +25,31 @@ const BYTES_BUCKETS: [f64; 11] = [
     268_435_456.0,
 ];
 
+const SERVICE: MetricLabel = MetricLabel::open("service", &[], "the three programs");
+const VERSION: MetricLabel = MetricLabel::open("version", &[], "one per process");
+
+types::metric_list! {
+    /// The metrics that every process has.
+    pub static METRICS;
+    const:
+    BUILD_INFO = Gauge "yaks_build_info" Count [SERVICE, VERSION] "Always 1; the labels say what runs here";
+}
+
 /// The registry of this process.
 #[derive(Clone)]
 pub struct Telemetry(PrometheusHandle);
 
 impl Telemetry {
+    /// Tells what `metrics` mean, and serves them from now on: a counter that appears with its first event shows no increase then.
+    pub fn register(&self, metrics: &[Metric]) {
+        for metric in metrics {
+            describe(metric);
+            for labels in labels_at_start(metric.labels) {
+                serve_at_zero(metric, labels);
+            }
+        }
+    }
+
     /// All metrics in Prometheus's text format.
     pub fn render_metrics(&self) -> String {
         self.0.render()
@@ -52,8 +73,43 @@ pub(crate) fn install() -> Result<Telemetry, BuildError> {
 }
 
 pub(crate) fn record_build_info(service: &'static str) {
-    describe_gauge!("yaks_build_info", "Always 1; the labels say what runs here");
-    gauge!("yaks_build_info", "service" => service, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    METRICS.iter().for_each(describe);
+    gauge!(BUILD_INFO, "service" => service, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+fn describe(metric: &Metric) {
+    let unit = match metric.unit {
+        MetricUnit::Count => Unit::Count,
+        MetricUnit::Bytes => Unit::Bytes,
+        MetricUnit::Seconds => Unit::Seconds,
+    };
+    match metric.kind {
+        MetricKind::Counter => describe_counter!(metric.name, unit, metric.help),
+        MetricKind::Gauge => describe_gauge!(metric.name, unit, metric.help),
+        MetricKind::Histogram => describe_histogram!(metric.name, unit, metric.help),
+    }
+}
+
+fn serve_at_zero(metric: &Metric, labels: Vec<Label>) {
+    match metric.kind {
+        MetricKind::Counter => counter!(metric.name, labels).increment(0),
+        MetricKind::Gauge => gauge!(metric.name, labels).increment(0.0),
+        MetricKind::Histogram => drop(histogram!(metric.name, labels)),
+    }
+}
+
+/// Every combination of the values that labels have from the start.
+fn labels_at_start(labels: &[MetricLabel]) -> Vec<Vec<Label>> {
+    let mut combinations = vec![Vec::new()];
+    for label in labels {
+        let with = |value: &'static str| Label::from_static_parts(label.name, value);
+        let extended = combinations.iter().flat_map(|combination: &Vec<Label>| {
+            let values = label.at_start.iter();
+            values.map(|value| [combination.as_slice(), &[with(value)]].concat())
+        });
+        combinations = extended.collect();
+    }
+    combinations
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
@@ -84,5 +140,41 @@ mod tests {
             env!("CARGO_PKG_VERSION")
         );
         assert!(text.contains(&build), "{text}");
+    }
+
+    #[test]
+    fn what_is_registered_is_served_before_it_happens() {
+        static LISTED: &[Metric] = &[
+            Metric {
+                name: "yaks_a_total",
+                kind: MetricKind::Counter,
+                unit: MetricUnit::Count,
+                labels: &[
+                    MetricLabel::of("x", &["1", "2"]),
+                    MetricLabel::open("y", &["3"], "more of them"),
+                ],
+                help: "Things",
+            },
+            Metric {
+                name: "yaks_b_seconds",
+                kind: MetricKind::Histogram,
+                unit: MetricUnit::Seconds,
+                labels: &[],
+                help: "Waits",
+            },
+        ];
+        let recorder = builder().unwrap().build_recorder();
+        let telemetry = Telemetry(recorder.handle());
+        metrics::with_local_recorder(&recorder, || telemetry.register(LISTED));
+        let text = telemetry.render_metrics();
+        for line in [
+            "# HELP yaks_a_total Things",
+            r#"yaks_a_total{x="1",y="3"} 0"#,
+            r#"yaks_a_total{x="2",y="3"} 0"#,
+            "# TYPE yaks_b_seconds histogram",
+            "yaks_b_seconds_count 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

@@ -43,6 +43,22 @@ pub(crate) fn agent_env_of(config: &mut StackConfig, n: usize, name: &str, value
     each[n].push((name.to_owned(), value.to_owned()));
 }
 
+/// The body of what is served at `path` of a port of this machine.
+pub(crate) fn http_get(port: u16, path: &str) -> String {
+    let answer = try_http_get(port, path).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
+    body.to_owned()
+}
+
+/// The whole answer, head and all.
+pub(crate) fn try_http_get(port: u16, path: &str) -> std::io::Result<String> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port))?;
+    write!(socket, "GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
 impl Running {
     /// Starts `agents` agents and all they need, with data of their own.
     pub(crate) fn start(agents: u16, change: impl FnOnce(&mut StackConfig)) -> Self {
@@ -169,13 +185,14 @@ impl Running {
         }
     }
 
+    /// All that is served at `/metrics` of `port`.
+    pub(crate) fn scrape(&self, port: u16) -> String {
+        http_get(port, "/metrics")
+    }
+
     /// The sum of a metric of agent `n` over its labels; 0 before it was first counted.
     pub(crate) fn metric_of_agent(&self, n: usize, name: &str) -> f64 {
-        let port = self.stack().config().agents[n].admin;
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        write!(socket, "GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
+        let answer = self.scrape(self.stack().config().agents[n].admin);
         let of_metric = answer
             .lines()
             .filter(|line| line.split(['{', ' ']).next() == Some(name));
@@ -218,10 +235,7 @@ impl Running {
     }
 
     pub(crate) fn metric(&self, n: usize, metric: &str) -> Option<f64> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.admin_ports[n])).unwrap();
-        connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
+        let answer = self.scrape(self.admin_ports[n]);
         let mut values = answer.lines().filter_map(|line| line.strip_prefix(metric));
         values.find_map(|value| value.trim().parse().ok())
     }

@@ -1,5 +1,7 @@
 //! Orphans in memory.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use types::{Slot, StreamId, TimestampMs};
 
@@ -77,10 +79,13 @@ impl Orphans for Connection {
     async fn backlog(&self) -> Result<Backlog, MetastoreError> {
         let look = self.call("backlog", |tables, now| {
             let oldest = tables.pending_since.values().min();
+            let lags = tables.consumer_lags();
             Backlog {
                 pending_slots: tables.pending_slots.len() as u64,
                 oldest_pending_ms: oldest.map_or(0, |at| u64::try_from(now.0 - at.0).unwrap_or_default()),
                 orphans: tables.orphans.len() as u64,
+                lag_max: lags.values().copied().max().unwrap_or_default(),
+                lag_sum: lags.values().sum(),
             }
         });
         look.await
@@ -91,6 +96,19 @@ impl Tables {
     fn is_past_end(&self, slot: Slot) -> bool {
         let end = self.streams.get(&slot.stream).and_then(|row| row.state.end_seq);
         end.is_some_and(|end| slot.seq > end)
+    }
+
+    /// By group, what it has not committed yet of what can be read.
+    fn consumer_lags(&self) -> BTreeMap<&str, u64> {
+        let mut lags = BTreeMap::new();
+        for ((group, topic, index), stored) in &self.group_offsets {
+            let Some(partition) = self.partitions.get(&(*topic, *index)) else {
+                continue;
+            };
+            let from = stored.committed.offset.max(partition.log_start);
+            *lags.entry(group.as_str()).or_default() += u64::try_from(partition.end.0 - from.0).unwrap_or_default();
+        }
+        lags
     }
 
     fn record_orphans(&mut self, slots: &[Slot], now: TimestampMs) -> u64 {

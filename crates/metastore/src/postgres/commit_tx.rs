@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use object_format::Kind;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
+use tracing::Instrument;
 use types::limits::PRODUCER_BATCHES_REMEMBERED;
 use types::{
     Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence, Slot, SlotSeq, StreamId, TimestampMs, TopicId,
@@ -17,8 +18,8 @@ use types::{
 };
 use uuid::Uuid;
 
-use super::Postgres;
 use super::streams::{from_sql, outcomes, to_sql};
+use super::{Postgres, sql};
 use crate::{Commits, MetastoreError, Transacted};
 
 #[async_trait]
@@ -30,14 +31,16 @@ impl Commits for Postgres {
     ) -> Result<Transacted, MetastoreError> {
         let names = Names::of(slots);
         let mut transaction = self.begin().await?;
-        lock(&mut transaction, &names).await?;
-        let mut read = read(&mut transaction, &names, producer_expiry_ms).await?;
+        lock(&mut transaction, &names).instrument(sql("commit: lock")).await?;
+        let reading = read(&mut transaction, &names, producer_expiry_ms);
+        let mut read = reading.instrument(sql("commit: read")).await?;
         let decision = decide(&mut read.state, slots);
         if decision.objects.is_empty() {
             transaction.rollback().await?;
         } else {
-            write(&mut transaction, &read.state, &decision).await?;
-            transaction.commit().await?;
+            let writing = write(&mut transaction, &read.state, &decision);
+            writing.instrument(sql("commit: write")).await?;
+            transaction.commit().instrument(sql("commit: end")).await?;
         }
         for object in &decision.objects {
             read.pending

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use object_format::slot_key;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tracing::Instrument;
 use types::{ByteRange, ObjectId, ObjectKey, Offset, PartitionIndex, Slot, StreamId, TimestampMs, TopicNumber};
 use uuid::Uuid;
 
-use super::Postgres;
 use super::streams::from_sql;
+use super::{Postgres, sql};
 use crate::{IndexedRange, LogIndex, MetastoreError, PlannedPartition, WantedRange};
 
 #[async_trait]
@@ -26,6 +27,7 @@ impl LogIndex for Postgres {
             )
             .bind(wanted.iter().map(|w| i64::from(w.rows_max)).collect::<Vec<_>>())
             .fetch_all(&self.pool)
+            .instrument(sql("plan"))
             .await?;
         let mut planned: Vec<Option<PlannedPartition>> = vec![None; wanted.len()];
         for row in &rows {

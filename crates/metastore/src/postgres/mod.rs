@@ -23,3 +23,8 @@ mod sweeps;
 mod topics;
 
 pub(crate) use pool::Postgres;
+
+/// The span of a statement that somebody waits for.
+fn sql(statement: &'static str) -> tracing::Span {
+    tracing::debug_span!("sql", statement)
+}

@@ -74,14 +74,15 @@ impl Orphans for Postgres {
     }
 
     async fn backlog(&self) -> Result<Backlog, MetastoreError> {
-        let statement = "SELECT count(*) AS pending, (SELECT count(*) FROM orphans) AS orphans, \
-             coalesce(extract(epoch FROM now() - min(kept_at)) * 1000, 0)::int8 AS oldest_ms FROM pending_slots";
+        let statement = include_str!("queries/orphans/backlog.sql");
         let row = sqlx::query(statement).fetch_one(&self.pool).await?;
         let count = |column| Ok::<_, Error>(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default());
         Ok(Backlog {
             pending_slots: count("pending")?,
             oldest_pending_ms: count("oldest_ms")?,
             orphans: count("orphans")?,
+            lag_max: count("lag_max")?,
+            lag_sum: count("lag_sum")?,
         })
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::cluster::{batch, slot};
 use crate::world::{World, name, topic};
-use metastore::{CommittedOffset, GroupFence, GroupKind, Metastore, TopicPartition};
+use metastore::{CommittedOffset, GroupFence, GroupKind, Metastore, NewLogStart, TopicPartition};
 use types::{NodeId, Offset, PartitionIndex};
 
 pub(crate) fn at(topic: &str, partition: i32) -> TopicPartition {
@@ -87,4 +88,31 @@ pub(crate) async fn offsets_of_a_deleted_topic_do_not_come_back_with_its_name(wo
     metastore.delete_topic(old.id).await.unwrap();
     topic(&metastore, "t", 1).await;
     assert!(offsets(&metastore, "g").await.is_empty());
+}
+
+pub(crate) async fn lag_is_what_groups_have_not_committed_of_what_can_be_read(world: World) {
+    let metastore = world.metastore.clone();
+    let (read, deleted) = (topic(&metastore, "t", 2).await, topic(&metastore, "u", 1).await);
+    let stream = world.stream().await;
+    let batches = [batch(&read, 0, 10), batch(&read, 1, 5), batch(&deleted, 0, 7)];
+    world.commit(vec![world.footer(slot(stream, 0), &batches)]).await;
+    let (g, other) = (fence(&metastore, "g").await, fence(&metastore, "other").await);
+    let behind = BTreeMap::from([
+        (at("t", 0), committed(4)),
+        (at("t", 1), committed(5)),
+        (at("u", 0), committed(0)),
+    ]);
+    metastore.commit_group_offsets("g", g, &behind).await.unwrap();
+    let ahead = BTreeMap::from([(at("t", 0), committed(8))]);
+    metastore.commit_group_offsets("other", other, &ahead).await.unwrap();
+    let lag = async || {
+        let backlog = metastore.backlog().await.unwrap();
+        (backlog.lag_max, backlog.lag_sum)
+    };
+    assert_eq!(lag().await, (6 + 7, 6 + 7 + 2));
+
+    metastore.delete_topic(deleted.id).await.unwrap();
+    let moved = BTreeMap::from([((read.number, PartitionIndex(0)), NewLogStart::At(Offset(7)))]);
+    metastore.move_log_starts(&moved).await.unwrap();
+    assert_eq!(lag().await, (3, 3 + 2));
 }

@@ -75,6 +75,7 @@ claims! {
         a_later_commit_replaces_an_earlier_one_and_groups_are_apart,
         partitions_that_do_not_exist_are_left_out_without_failing_their_neighbours,
         offsets_of_a_deleted_topic_do_not_come_back_with_its_name,
+        lag_is_what_groups_have_not_committed_of_what_can_be_read,
     }
     hints {
         whoever_waits_for_commits_is_told_of_new_ones_only,
