@@ -53,7 +53,7 @@ pub(crate) fn install() -> Result<Telemetry, BuildError> {
 
 pub(crate) fn record_build_info(service: &'static str) {
     describe_gauge!("yaks_build_info", "Always 1; the labels say what runs here");
-    gauge!("yaks_build_info", "service" => service, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("yaks_build_info", "service" => service, "version" => types::VERSION, "commit" => types::COMMIT).set(1.0);
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
@@ -80,8 +80,9 @@ mod tests {
             "{text}"
         );
         let build = format!(
-            r#"yaks_build_info{{service="agent",version="{}"}} 1"#,
-            env!("CARGO_PKG_VERSION")
+            r#"yaks_build_info{{service="agent",version="{}",commit="{}"}} 1"#,
+            types::VERSION,
+            types::COMMIT
         );
         assert!(text.contains(&build), "{text}");
     }

@@ -8,6 +8,7 @@ pub mod limits;
 mod range;
 mod rendezvous;
 mod topic;
+mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock, TimestampMs};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
@@ -18,3 +19,4 @@ pub use ids::{
 pub use range::ByteRange;
 pub use rendezvous::rendezvous_rank;
 pub use topic::{TopicName, TopicNameError};
+pub use version::{COMMIT, VERSION, version};
