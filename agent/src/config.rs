@@ -80,7 +80,7 @@ fn permit_bytes(text: &str) -> Result<usize, String> {
 #[derive(Debug, Parser)]
 #[command(
     name = "yaks-agent",
-    version,
+    version = types::version(),
     about = "Kafka broker without disks: serves the Kafka protocol from S3 and Postgres"
 )]
 pub struct Config {
@@ -118,6 +118,8 @@ pub struct Config {
 pub enum Command {
     /// Bring the database schema up to date and exit.
     Migrate,
+    /// Ask the agent that runs here whether it lives; the health check of its container.
+    Health,
 }
 
 /// Who this agent is and whom it serves.

@@ -34,6 +34,7 @@ async fn start(config: Config) -> anyhow::Result<()> {
     // First of all: an error that nobody sees helps nobody.
     let telemetry = telemetry::init(&config.telemetry, "yaks-agent")?;
     match config.command {
+        Some(Command::Health) => Ok(daemon::ask_alive(config.broker.metrics_port)?),
         Some(Command::Migrate) => migrate(&config).await,
         None => {
             config.validate().map_err(anyhow::Error::msg)?;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use daemon::Alias;
 use storage::S3Config;
 use telemetry::TelemetryConfig;
@@ -25,10 +25,20 @@ pub const ALIASES: [Alias; 2] = [
 /// Least disk that is of use: foyer evicts in blocks of 16 MiB, and with fewer than 16 of them evicts much at once.
 const DISK_MB_MIN: u64 = 256;
 
+/// What `yaks-cache` does besides serving.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Ask the sidecar that runs here whether it lives; the health check of its container.
+    Health,
+}
+
 /// The sidecar of one agent: byte ranges of S3 objects from memory, then disk, then S3.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "yaks-cache", version)]
+#[command(name = "yaks-cache", version = types::version())]
 pub struct CacheConfig {
+    /// What to do; nothing: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Address to listen on. Whoever reaches it can read every object: keep it inside the task or the VPC.
     #[arg(
         long = "cache-host",

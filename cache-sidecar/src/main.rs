@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use cache_sidecar::config::Command;
 use cache_sidecar::{CacheConfig, config, run};
 
 fn main() -> ExitCode {
@@ -9,6 +10,12 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => error.exit(),
     };
+    if let Some(Command::Health) = config.command {
+        return match daemon::ask_alive(config.port) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error.into()),
+        };
+    }
     let telemetry = match telemetry::init(&config.telemetry, "cache") {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(&error.into()),

@@ -2,6 +2,7 @@
 //! shutdown, and the admin port with health and metrics.
 
 mod admin;
+mod health;
 mod limits;
 mod readiness;
 mod settings;
@@ -9,6 +10,7 @@ mod shutdown;
 mod tasks;
 
 pub use admin::{ListenError, bind, health_routes, serve, serve_admin, spawn_upkeep};
+pub use health::ask_alive;
 pub use limits::raise_nofile_limit;
 pub use readiness::{Condition, Readiness};
 pub use settings::{Alias, alias_env, parse_settings};
