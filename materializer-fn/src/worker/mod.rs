@@ -6,6 +6,7 @@
 //! process, and several may read one queue.
 
 mod error;
+mod pause;
 mod queue_url;
 mod signals;
 mod sqs;
@@ -17,7 +18,7 @@ use aws_sdk_sqs::types::Message;
 use futures::future::{join, join_all};
 use serde_json::json;
 use storage::S3Config;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -27,8 +28,9 @@ pub use signals::token_on_signal;
 
 use crate::event::SWEEP_REQUEST_V1;
 use crate::handler::{Answer, handle};
-use crate::limits::{INVOCATION_TIME_DEFAULT, QUEUE_PAUSE_MAX, QUEUE_PAUSE_MIN, WORKER_LANES};
+use crate::limits::{INVOCATION_TIME_DEFAULT, WORKER_LANES};
 use crate::{Context, metrics};
+use pause::Pause;
 use sqs::{QueueFacts, Sqs};
 
 /// Serves the queue at `url` until `shutdown`, then finishes what is in hand. A sweep is due every `sweep_interval`; zero: never.
@@ -169,35 +171,4 @@ impl Worker {
 
 fn deadline() -> Instant {
     Instant::now() + INVOCATION_TIME_DEFAULT
-}
-
-/// The waits of an outage, each twice the one before.
-#[derive(Default)]
-struct Pause {
-    last: Option<Duration>,
-}
-
-impl Pause {
-    /// Says what is wrong and waits; the order to stop cuts the wait short.
-    async fn after(&mut self, error: &QueueError, context: &Context, shutdown: &CancellationToken) {
-        let pause = self
-            .last
-            .map_or(QUEUE_PAUSE_MIN, |last| (2 * last).min(QUEUE_PAUSE_MAX));
-        self.last = Some(pause);
-        let wait = context.entropy.jitter(pause);
-        metrics::count_queue_error(error.operation);
-        if error.is_retriable() {
-            warn!(%error, wait_ms = wait.as_millis(), "the event queue cannot be read now");
-        } else {
-            error!(%error, wait_ms = wait.as_millis(), "the event queue cannot be read until somebody acts");
-        }
-        let _ = shutdown.run_until_cancelled(sleep(wait)).await;
-    }
-
-    /// The queue answers.
-    fn end(&mut self) {
-        if self.last.take().is_some() {
-            info!("the event queue answers again");
-        }
-    }
 }
