@@ -15,7 +15,7 @@ binaries := $(target_dir)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 deployables := -p agent -p materializer-fn -p cache-sidecar
 
 .DEFAULT_GOAL := help
-.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos conformance audit infra-test bench bench-full deps clean-data
+.PHONY: help up build test lint fmt fmt-check clippy doc docs deny shellcheck oracle sim mutants chaos conformance audit localstack dist infra-test bench bench-full deps clean-data
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ deny: ## Licences, bans and sources of dependencies, with cargo-deny if it is th
 
 shellcheck: ## Lint shell scripts, with shellcheck if it is there
 	@if command -v shellcheck >/dev/null 2>&1; then \
-		shellcheck -x .ci/run crates/dev-stack/*.sh crates/sim/mutants/*.sh crates/conformance/*.sh crates/conformance/clients/*/*.sh infra/test/*.sh; \
+		shellcheck -x .ci/run crates/dev-stack/*.sh crates/sim/mutants/*.sh crates/conformance/*.sh crates/conformance/clients/*/*.sh infra/test/*.sh infra/dist/*.sh localstack/*.sh localstack/init/*.sh; \
 	else \
 		echo "skipped: shellcheck is not installed"; \
 	fi
@@ -99,6 +99,19 @@ bench-full: deps ## The same as medians of five, written into docs/PERFORMANCE.m
 
 audit: ## Check the index of a live deployment against its bucket; the settings are the agent's: make audit [ARGS="--help"]
 	$(CARGO) run --profile $(PROFILE) -p oracle -- audit $(ARGS)
+
+# Compose where there is an engine and the plugin; a docker command alone runs nothing.
+localstack: ## yaks on LocalStack, in Docker or, without it, on this machine; check it with localstack/smoke.sh
+	@if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then \
+		docker compose -f localstack/compose.yaml up --build; \
+	else \
+		$(MAKE) --no-print-directory deps build && YAKS_BINARIES=$(binaries) localstack/host.sh $(ARGS); \
+	fi
+
+dist: deps ## What is deployed, into dist/: programs for images, the function's zip and its cold start; lints the Dockerfile
+	@infra/dist/programs.sh dist
+	@infra/dist/zip.sh dist
+	@infra/dist/check.sh dist
 
 infra-test: deps ## Deploy infra/ on an emulated AWS, run the programs on it, destroy it; needs terraform
 	@infra/test/run.sh

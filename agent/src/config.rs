@@ -80,7 +80,7 @@ fn permit_bytes(text: &str) -> Result<usize, String> {
 #[derive(Debug, Parser)]
 #[command(
     name = "yaks-agent",
-    version,
+    version = types::version(),
     about = "Kafka broker without disks: serves the Kafka protocol from S3 and Postgres"
 )]
 pub struct Config {

@@ -34,7 +34,7 @@ pub enum Command {
 
 /// The sidecar of one agent: byte ranges of S3 objects from memory, then disk, then S3.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "yaks-cache", version)]
+#[command(name = "yaks-cache", version = types::version())]
 pub struct CacheConfig {
     /// What to do; nothing: serve.
     #[command(subcommand)]

@@ -1,11 +1,14 @@
 //! The function's settings.
 
+use std::time::Duration;
+
 use clap::{CommandFactory, FromArgMatches, Parser};
 use metastore::PostgresConfig;
 use storage::S3Config;
 use telemetry::TelemetryConfig;
 
 use crate::Graces;
+use crate::worker::QueueUrl;
 
 const DB_POOL_SIZE_HELP: &str = "Most connections of one process, each costs Postgres some 10 MB; more than 2 count as 2: \
                                  a thousand concurrent invocations have a thousand pools";
@@ -14,7 +17,7 @@ const DB_POOL_SIZE_HELP: &str = "Most connections of one process, each costs Pos
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "yaks-materializer",
-    version,
+    version = types::version(),
     about = "The Lambda function of yaks: gives every batch its offset"
 )]
 pub struct Config {
@@ -48,6 +51,39 @@ pub struct Config {
         value_parser = clap::value_parser!(i64).range(1_000..=2_592_000_000)
     )]
     pub orphan_grace_ms: i64,
+    /// URL of the SQS queue with S3's events, for running without Lambda (ECS, Kubernetes, LocalStack): the program reads
+    /// it until SIGTERM, with the credentials of S3. Any number may read one queue. Empty: it is Lambda that starts the
+    /// program; where Lambda does, this is not looked at.
+    #[arg(
+        long = "event-queue-url",
+        env = "YAKS_EVENT_QUEUE_URL",
+        value_name = "YAKS_EVENT_QUEUE_URL",
+        default_value = ""
+    )]
+    pub event_queue: EventQueue,
+    /// How often, in ms, a program that reads the queue itself sweeps after agents that are gone; 0: never, something else
+    /// does. Longer leaves the last records of a killed agent unread for longer, shorter asks Postgres more often.
+    #[arg(
+        long = "sweep-interval-ms",
+        env = "YAKS_SWEEP_INTERVAL_MS",
+        value_name = "YAKS_SWEEP_INTERVAL_MS",
+        default_value_t = 60_000,
+        value_parser = clap::value_parser!(u64).range(..=86_400_000)
+    )]
+    pub sweep_interval_ms: u64,
+}
+
+/// The queue that the program reads itself, if it is to.
+#[derive(Clone, Debug)]
+pub struct EventQueue(pub Option<QueueUrl>);
+
+impl std::str::FromStr for EventQueue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = (!text.is_empty()).then(|| text.parse()).transpose()?;
+        Ok(Self(url))
+    }
 }
 
 impl Config {
@@ -55,6 +91,11 @@ impl Config {
     pub fn from_env() -> Self {
         let matches = command().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// How often a worker sweeps; zero: never.
+    pub fn sweep_interval(&self) -> Duration {
+        Duration::from_millis(self.sweep_interval_ms)
     }
 
     /// What the sweep waits for.
@@ -90,6 +131,13 @@ mod tests {
         assert_eq!(parse(&[]).unwrap().telemetry.log_format, LogFormat::Json);
         let human = parse(&["--log-format=human"]).unwrap();
         assert_eq!(human.telemetry.log_format, LogFormat::Human);
+    }
+
+    #[test]
+    fn a_queue_is_a_url_or_nothing() {
+        assert!(parse(&[]).unwrap().event_queue.0.is_none());
+        let message = parse(&["--event-queue-url=yaks-events"]).unwrap_err().to_string();
+        assert!(message.contains("YAKS_EVENT_QUEUE_URL"), "{message}");
     }
 
     #[test]

@@ -43,12 +43,6 @@ pub async fn invoked(context: &Context, event: LambdaEvent<Value>) -> Result<Ans
     let span = debug_span!("invocation", request.id = event.context.request_id);
     let xray = event.context.xray_trace_id.as_deref();
     telemetry::follow(&span, xray.and_then(TraceContext::parse_xray));
-    // The sandbox may have slept for longer than a token lasts.
-    context
-        .metastore
-        .renew_login()
-        .await
-        .inspect_err(|error| warn!(%error, "invocation failed"))?;
     handle(context, event.payload, deadline)
         .instrument(span)
         .await
@@ -57,6 +51,8 @@ pub async fn invoked(context: &Context, event: LambdaEvent<Value>) -> Result<Ans
 
 /// Serves one event; what is not done by `deadline` is left for another delivery.
 pub async fn handle(context: &Context, payload: Value, deadline: Instant) -> Result<Answer, HandlerError> {
+    // The sandbox may have slept for longer than a token lasts.
+    context.metastore.renew_login().await?;
     match event::parse(payload).inspect_err(|_| metrics::count_bad_event())? {
         Event::Objects(keys) => objects(context, &keys, deadline).await,
         Event::Queue(messages) => Ok(Answer::Queue(queue(context, &messages, deadline).await)),

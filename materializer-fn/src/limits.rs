@@ -33,6 +33,23 @@ pub const INVOCATION_TIME_DEFAULT: Duration = Duration::from_millis(9_500);
 /// is a commit that its producer hears of later.
 pub const TRACES_FLUSH_MAX: Duration = Duration::from_millis(300);
 
+/// Messages that a worker takes at a time. SQS gives no more; Lambda's own batches are as large.
+pub const BATCH_MESSAGES_MAX: i32 = 10;
+
+/// How long a worker waits for messages. The most that SQS takes: every answer without a message costs as much as one with ten.
+pub const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// Batches that a worker has in hand at once. Ours: one reads S3 while the other commits; whoever needs more runs more workers.
+pub const WORKER_LANES: usize = 2;
+
+/// How long SQS may take to answer, beside the wait for messages.
+pub const SQS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Waits of a worker whose queue does not answer: the first is hardly felt, the last asks a queue that comes back three times a minute.
+pub const QUEUE_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// The longest of these waits.
+pub const QUEUE_PAUSE_MAX: Duration = Duration::from_secs(20);
+
 /// A footer is at most 256 KiB, and the invocation as a whole has 10 s: two tries, then SQS brings it again.
 pub const S3_TIMEOUTS: S3Timeouts = S3Timeouts {
     connect: Duration::from_secs(1),

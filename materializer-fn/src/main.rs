@@ -1,11 +1,12 @@
-//! `yaks-materializer`: the Lambda function that gives every uploaded batch its offset.
+//! `yaks-materializer`: gives every uploaded batch its offset, as a Lambda function, or as a worker that reads the event queue itself.
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use lambda_runtime::{LambdaEvent, service_fn};
 use materializer_fn::limits::TRACES_FLUSH_MAX;
-use materializer_fn::{Config, Context, handler};
+use materializer_fn::{Config, Context, handler, worker};
+use telemetry::Traces;
 use tracing::info;
 
 // One thread: below 1,769 MB of memory a function has no more than one vCPU, and all it does is wait for others.
@@ -14,13 +15,27 @@ async fn main() -> anyhow::Result<()> {
     let config = Config::from_env();
     let traces = telemetry::init_function(&config.telemetry, "yaks-materializer").context("telemetry")?;
     // lambda_runtime panics without it.
-    let started_by_lambda = std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
-    ensure!(
-        started_by_lambda,
-        "AWS_LAMBDA_RUNTIME_API is not set: AWS Lambda or `make up` starts this program"
-    );
-    info!(?config, "starting");
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        info!(?config, "starting");
+        return function(&config, traces).await;
+    }
+    let Some(queue) = &config.event_queue.0 else {
+        bail!(
+            "AWS_LAMBDA_RUNTIME_API is not set: AWS Lambda or `make up` starts this program. To run it without Lambda, set \
+             YAKS_EVENT_QUEUE_URL to the SQS queue that S3 sends its events to"
+        );
+    };
+    info!(?config, "starting without Lambda");
+    let shutdown = worker::token_on_signal().context("cannot listen for signals")?;
     let context = Arc::new(Context::start(&config).await?);
+    worker::run(queue, &config.s3, config.sweep_interval(), context, shutdown).await?;
+    traces.flush(TRACES_FLUSH_MAX).await;
+    Ok(())
+}
+
+/// Takes invocations from Lambda, for ever.
+async fn function(config: &Config, traces: Traces) -> anyhow::Result<()> {
+    let context = Arc::new(Context::start(config).await?);
     let run = lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| {
         let (context, traces) = (Arc::clone(&context), traces.clone());
         async move {

@@ -44,6 +44,16 @@ pub(crate) fn count_bad_event() {
     counter!(BAD_EVENTS).increment(1);
 }
 
+/// Counts messages that a worker received, by what became of them.
+pub(crate) fn count_messages(result: &'static str, messages: usize) {
+    counter!("yaks_materializer_messages_total", "result" => result).increment(messages as u64);
+}
+
+/// Counts a request of a worker that its queue did not answer well.
+pub(crate) fn count_queue_error(operation: &'static str) {
+    counter!("yaks_materializer_queue_errors_total", "operation" => operation).increment(1);
+}
+
 /// Counts an orphan whose object the sweep deleted.
 pub(crate) fn count_deleted_orphan() {
     counter!(ORPHANS_DELETED).increment(1);

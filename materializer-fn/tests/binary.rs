@@ -1,15 +1,18 @@
-//! The program itself, started as Lambda starts it, against a Runtime API of one connection at a time.
+//! The program itself, started as Lambda starts it, against a Runtime API of one connection at a time, and without Lambda.
 
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use private_postgres::free_port;
+use queue::FakeQueue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+
+mod queue;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_yaks-materializer");
 
@@ -101,6 +104,28 @@ async fn it_polls_before_there_is_a_postgres_and_goes_on_after_a_bad_event() {
     child.kill().await.expect("it still ran");
 }
 
+#[tokio::test]
+async fn without_lambda_it_reads_the_queue_until_sigterm() {
+    let queue = FakeQueue::start().await;
+    let url = queue.url().to_string();
+    let variables = [
+        ("YAKS_EVENT_QUEUE_URL", url.as_str()),
+        ("YAKS_S3_REGION", queue::REGION),
+        ("YAKS_SWEEP_INTERVAL_MS", "0"),
+    ];
+    let child = program().envs(variables).spawn().expect("the program starts");
+    queue.send("trial", r#"{"Service": "Amazon S3", "Event": "s3:TestEvent"}"#);
+    assert_eq!(queue.next_deletion().await, ["trial"]);
+    // It waits for messages now, for up to 20 s.
+    let pid = rustix::process::Pid::from_raw(child.id().expect("it runs").cast_signed()).expect("a process id");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is told to stop");
+    let ended = timeout(Duration::from_secs(10), child.wait_with_output()).await;
+    let Output { status, stderr, .. } = ended.expect("it ends at once").expect("it has run");
+    let log = String::from_utf8(stderr).expect("text");
+    assert!(status.success(), "{log}");
+    assert!(log.contains("shutting down") && log.contains("stopped"), "{log}");
+}
+
 async fn refused(variables: &[(&str, &str)]) -> String {
     let run = program().envs(variables.iter().copied()).output();
     let Output { status, stderr, .. } = timeout(Duration::from_secs(20), run)
@@ -115,6 +140,9 @@ async fn refused(variables: &[(&str, &str)]) -> String {
 async fn what_keeps_it_from_starting_is_named() {
     let message = refused(&[]).await;
     assert!(message.contains("AWS_LAMBDA_RUNTIME_API is not set"), "{message}");
+    assert!(message.contains("YAKS_EVENT_QUEUE_URL"), "{message}");
+    let message = refused(&[("YAKS_EVENT_QUEUE_URL", "yaks-events")]).await;
+    assert!(message.contains("YAKS_EVENT_QUEUE_URL"), "{message}");
     let message = refused(&[("YAKS_SWEEP_GRACE_MS", "5000")]).await;
     assert!(message.contains("YAKS_SWEEP_GRACE_MS"), "{message}");
     let half = [("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"), ("YAKS_S3_SECRET_KEY", "")];

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 /// Puts a load on Kafka brokers and measures what becomes of it. Exit code 0: every record was acked, and read where somebody
 /// read; 1: some were not; 2: could not run.
 #[derive(Debug, Parser)]
-#[command(name = "yaks-bench", version)]
+#[command(name = "yaks-bench", version = types::version())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

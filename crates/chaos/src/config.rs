@@ -8,7 +8,7 @@ use clap::Parser;
 /// acked was lost, doubled or reordered, and every kind of fault came while writes were in flight; 1: not so; 2: could not
 /// run.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "yaks-chaos", version)]
+#[command(name = "yaks-chaos", version = types::version())]
 pub(crate) struct Config {
     /// How long load and faults last, at least; they go on until every kind of fault has had its turn.
     #[arg(long, default_value_t = 10)]

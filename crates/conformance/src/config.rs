@@ -11,7 +11,7 @@ use crate::layout::Layout;
 
 /// Runs every client's story in every layout. Exit code 0: nothing failed; 1: not so; 2: could not run.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "yaks-conformance", version)]
+#[command(name = "yaks-conformance", version = types::version())]
 pub(crate) struct Config {
     /// Which clients, with commas between them; all when none is named.
     #[arg(long, value_delimiter = ',', value_parser = catalog::find)]

@@ -75,6 +75,17 @@ async fn environment() -> String {
 }
 
 async fn function() -> Result<()> {
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        return worker().await;
+    }
     let handler = service_fn(async |_: LambdaEvent<Value>| Ok::<_, lambda_runtime::Error>(json!({})));
     lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed)
+}
+
+async fn worker() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tracing::info!("reads {}", std::env::var("YAKS_EVENT_QUEUE_URL")?);
+    terminate.recv().await.context("no signals")?;
+    tracing::info!("stopped in order");
+    Ok(())
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::config::{AGENTS_MAX, AgentPorts, StackConfig};
+use crate::config::{AGENTS_MAX, AgentPorts, OutsideAws, StackConfig};
 use crate::events::{EventFault, EventSource, QueueConfig};
 use crate::s3::{LatencyProfile, S3FaultRate, parse_probability};
 
 /// Runs all of yaks on this machine: Postgres, an S3, a Lambda service, the materializer, sidecars and agents.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "yaks-dev", version)]
+#[command(name = "yaks-dev", version = types::version())]
 pub struct Cli {
     /// How many agents to run; agent n serves Kafka clients on YAKS_BROKER_PORT + n.
     #[arg(long, env = "AGENTS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(AGENTS_MAX)))]
@@ -84,6 +84,22 @@ pub struct Cli {
     /// Decides which requests and events meet these faults, and which requests are slow.
     #[arg(long, env = "YAKS_DEV_SEED", default_value_t = 0)]
     pub seed: u64,
+    /// An S3 that runs already, such as LocalStack's, in place of the embedded one. The function then reads the event queue itself.
+    #[arg(
+        long,
+        env = "YAKS_DEV_AWS_ENDPOINT",
+        value_name = "URL",
+        requires = "event_queue_url"
+    )]
+    pub aws_endpoint: Option<String>,
+    /// The SQS queue that this S3 sends its events to.
+    #[arg(
+        long,
+        env = "YAKS_DEV_EVENT_QUEUE_URL",
+        value_name = "URL",
+        requires = "aws_endpoint"
+    )]
+    pub event_queue_url: Option<String>,
     /// Also print what the parts log.
     #[arg(short, long)]
     pub verbose: bool,
@@ -117,7 +133,16 @@ impl Cli {
                 (EventFault::Delay, self.delay_events),
                 (EventFault::Reorder, self.reorder_events),
             ],
+            outside: self.outside(),
             ..StackConfig::for_make_up(self.agents, binaries)
         }
+    }
+
+    fn outside(&self) -> Option<OutsideAws> {
+        let (endpoint, queue) = (self.aws_endpoint.clone()?, self.event_queue_url.clone()?);
+        Some(OutsideAws {
+            endpoint,
+            event_queue_url: queue,
+        })
     }
 }

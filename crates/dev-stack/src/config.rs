@@ -56,6 +56,8 @@ pub struct StackConfig {
     pub event_faults: Vec<(EventFault, f64)>,
     /// Whether every agent has a sidecar.
     pub sidecars: bool,
+    /// An AWS that runs already, in place of the one that the stack plays.
+    pub outside: Option<OutsideAws>,
     /// Further variables for the agents; these win over everything else.
     pub agent_env: Vec<(String, String)>,
     /// The same for one agent each, in their order.
@@ -64,6 +66,15 @@ pub struct StackConfig {
     pub function_env: Vec<(String, String)>,
     /// Further variables for the sidecars.
     pub sidecar_env: Vec<(String, String)>,
+}
+
+/// An S3 and a queue that somebody else runs, such as LocalStack's. The bucket and the queue are there, and tell of each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutsideAws {
+    /// `http://host:port` of its S3.
+    pub endpoint: String,
+    /// URL of the SQS queue that its S3 sends events to.
+    pub event_queue_url: String,
 }
 
 /// The ports of one agent and its sidecar.
@@ -100,6 +111,12 @@ impl AgentPorts {
 }
 
 impl StackConfig {
+    /// Where the agents, the sidecars and the function find S3.
+    pub(crate) fn s3_endpoint(&self) -> String {
+        let own = || format!("http://127.0.0.1:{}", self.s3_port);
+        self.outside.as_ref().map_or_else(own, |aws| aws.endpoint.clone())
+    }
+
     /// As `make up` runs it: the ports of the README, data under `.yaks`, everything as deployed.
     pub fn for_make_up(agents: u16, binaries: impl Into<PathBuf>) -> Self {
         Self {
@@ -123,6 +140,7 @@ impl StackConfig {
             s3_faults: Vec::new(),
             event_faults: Vec::new(),
             sidecars: true,
+            outside: None,
             agent_env: Vec::new(),
             agent_env_each: Vec::new(),
             function_env: Vec::new(),

@@ -12,7 +12,8 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::stack::{Death, Stack};
+use crate::running::Running;
+use crate::stack::Death;
 
 /// How often the logs are looked at in verbose mode.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
@@ -23,7 +24,7 @@ pub fn part(name: &str, detail: &str) {
 }
 
 /// What to do now that all is ready.
-pub fn ready(stack: &Stack) {
+pub fn ready(stack: &Running) {
     let broker = stack.bootstrap();
     println!("\nready; logs are in {}\n", stack.log_dir().display());
     println!("  produce:  echo hello | kcat -P -b {broker} -t demo");
@@ -32,10 +33,15 @@ pub fn ready(stack: &Stack) {
         "localhost:9092" => println!("  check:    make oracle"),
         other => println!("  check:    make oracle BROKERS={other}"),
     }
-    println!(
-        "\nCtrl-C stops everything; the data stay in {}",
-        stack.config().data_dir.display()
-    );
+    match stack {
+        Running::Playing(_) => println!(
+            "\nCtrl-C stops everything; the data stay in {}",
+            stack.data_dir().display()
+        ),
+        Running::Outside(_) => {
+            println!("\nCtrl-C stops everything; what is in S3 is gone then, unless whoever runs it keeps it");
+        }
+    }
 }
 
 /// Ctrl-C was heard.

@@ -44,23 +44,38 @@ pub(crate) struct DevApi {
 
 /// Serves on the loopback interface until `tasks` is dropped.
 pub(crate) async fn serve(api: DevApi, port: u16, tasks: &mut JoinSet<()>) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    let listener = listener.with_context(|| format!("cannot listen on port {port} (YAKS_DEV_PORT)"))?;
     let router = Router::new()
-        .route("/livez", get(async || "alive\n"))
         .route("/metrics", get(metrics))
-        .route("/processes", get(processes))
         .route("/function/{switch}", post(switch_function))
-        .route("/agents/{n}/{switch}", post(switch_agent))
-        .route("/sidecars/{n}/{switch}", post(switch_sidecar))
-        .route("/postgres/{switch}", post(switch_postgres))
         .route("/events/{fault}/{state}", post(switch_events))
         .route("/s3/{rate}", post(switch_s3))
         .route("/s3/latency/{profile}", post(switch_latency))
         .route("/s3/outage/{kind}", post(switch_outage))
         .route("/heal", post(heal))
         .with_state(api.clone())
+        .merge(part_routes(api.parts))
         .merge(invoke_routes(api.function));
+    listen(router, port, tasks).await
+}
+
+/// What there is to switch where somebody else plays AWS: the processes.
+pub(crate) async fn serve_parts(parts: Weak<Parts>, port: u16, tasks: &mut JoinSet<()>) -> Result<()> {
+    listen(part_routes(parts), port, tasks).await
+}
+
+fn part_routes(parts: Weak<Parts>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/processes", get(processes))
+        .route("/agents/{n}/{switch}", post(switch_agent))
+        .route("/sidecars/{n}/{switch}", post(switch_sidecar))
+        .route("/postgres/{switch}", post(switch_postgres))
+        .with_state(parts)
+}
+
+async fn listen(router: Router, port: u16, tasks: &mut JoinSet<()>) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let listener = listener.with_context(|| format!("cannot listen on port {port} (YAKS_DEV_PORT)"))?;
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the stack's own port is gone");
@@ -93,9 +108,9 @@ async fn metrics(State(api): State<DevApi>) -> String {
     text
 }
 
-async fn processes(State(api): State<DevApi>) -> Result<String, Refused> {
-    let running = parts(&api)?.processes().await;
-    Ok(running.iter().map(|(name, pid)| format!("{name} {pid}\n")).collect())
+async fn processes(State(running): State<Weak<Parts>>) -> Result<String, Refused> {
+    let processes = parts(&running)?.processes().await;
+    Ok(processes.iter().map(|(name, pid)| format!("{name} {pid}\n")).collect())
 }
 
 /// Why a switch was not turned.
@@ -127,8 +142,8 @@ fn parse_switch(text: &str) -> Result<Switch, Refused> {
     Switch::from_str(text, false).map_err(|_| Refused::Unknown("stop, kill, start, pause or resume".to_owned()))
 }
 
-fn parts(api: &DevApi) -> Result<Arc<Parts>> {
-    api.parts.upgrade().context("the stack is being stopped")
+fn parts(running: &Weak<Parts>) -> Result<Arc<Parts>> {
+    running.upgrade().context("the stack is being stopped")
 }
 
 async fn switch_function(State(api): State<DevApi>, Path(switch): Path<String>) -> Turned {
@@ -141,18 +156,18 @@ async fn switch_function(State(api): State<DevApi>, Path(switch): Path<String>) 
     Ok(format!("function {switch}\n"))
 }
 
-async fn switch_agent(State(api): State<DevApi>, Path((n, switch)): Path<(usize, String)>) -> Turned {
-    parts(&api)?.switch_agent(n, parse_switch(&switch)?).await?;
+async fn switch_agent(State(running): State<Weak<Parts>>, Path((n, switch)): Path<(usize, String)>) -> Turned {
+    parts(&running)?.switch_agent(n, parse_switch(&switch)?).await?;
     Ok(format!("agent {n} {switch}\n"))
 }
 
-async fn switch_sidecar(State(api): State<DevApi>, Path((n, switch)): Path<(usize, String)>) -> Turned {
-    parts(&api)?.switch_sidecar(n, parse_switch(&switch)?).await?;
+async fn switch_sidecar(State(running): State<Weak<Parts>>, Path((n, switch)): Path<(usize, String)>) -> Turned {
+    parts(&running)?.switch_sidecar(n, parse_switch(&switch)?).await?;
     Ok(format!("sidecar {n} {switch}\n"))
 }
 
-async fn switch_postgres(State(api): State<DevApi>, Path(switch): Path<String>) -> Turned {
-    parts(&api)?.switch_postgres(parse_switch(&switch)?).await?;
+async fn switch_postgres(State(running): State<Weak<Parts>>, Path(switch): Path<String>) -> Turned {
+    parts(&running)?.switch_postgres(parse_switch(&switch)?).await?;
     Ok(format!("postgres {switch}\n"))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use private_postgres::PrivatePostgres;
 
-use crate::config::{AgentPorts, StackConfig};
+use crate::config::{AgentPorts, OutsideAws, StackConfig};
 
 /// The database that SEED.md's settings default to.
 pub(crate) const DATABASE: &str = "testdb";
@@ -31,7 +31,7 @@ pub(crate) type Variables = Vec<(String, String)>;
 pub(crate) fn shared(config: &StackConfig, postgres: &PrivatePostgres) -> Variables {
     let mut variables = aws();
     variables.extend(variables_of([
-        ("YAKS_S3_ENDPOINT", format!("http://127.0.0.1:{}", config.s3_port)),
+        ("YAKS_S3_ENDPOINT", config.s3_endpoint()),
         ("YAKS_S3_REGION", "us-east-1".to_owned()),
         ("YAKS_S3_ACCESS_KEY", S3_KEY.to_owned()),
         ("YAKS_S3_SECRET_KEY", S3_KEY.to_owned()),
@@ -107,6 +107,16 @@ pub(crate) fn commit_path(config: &StackConfig) -> Option<String> {
     further
         .or_else(|| config.commit_path.clone())
         .or_else(|| std::env::var(COMMIT_PATH).ok())
+}
+
+/// For the function where there is no Lambda, on top of `shared`.
+pub(crate) fn worker(config: &StackConfig, aws: &OutsideAws) -> Variables {
+    let mut variables = variables_of([
+        ("YAKS_EVENT_QUEUE_URL", aws.event_queue_url.clone()),
+        ("YAKS_SWEEP_INTERVAL_MS", config.sweep_interval.as_millis().to_string()),
+    ]);
+    variables.extend(function(config));
+    variables
 }
 
 /// For the sidecar of agent `n`, whose disk lies below `cache_dir`, on top of `shared`.

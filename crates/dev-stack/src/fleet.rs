@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 use crate::health::wait_until_ready;
 use crate::part::{Part, PartCommand};
+use crate::stack::Report;
 
 /// A place for each part; empty while it does not run.
 #[derive(Debug)]
@@ -21,6 +22,15 @@ impl Fleet {
     pub(crate) async fn start(&self, n: usize, command: &PartCommand, health_port: u16) -> Result<()> {
         let mut part = command.start()?;
         wait_until_ready(&mut part, health_port).await?;
+        if let Some(place) = self.0.lock().await.get_mut(n) {
+            *place = Some(part);
+        }
+        Ok(())
+    }
+
+    /// Starts number `n`, which has no health to ask for.
+    pub(crate) async fn start_unprobed(&self, n: usize, command: &PartCommand) -> Result<()> {
+        let part = command.start()?;
         if let Some(place) = self.0.lock().await.get_mut(n) {
             *place = Some(part);
         }
@@ -71,6 +81,13 @@ impl Fleet {
             (name, part.stop().await)
         });
         futures::future::join_all(stopping).await
+    }
+
+    /// The same, and tells how each ended.
+    pub(crate) async fn stop_reporting(&self, report: Report<'_>) {
+        for (name, how) in self.stop_all().await {
+            report(&name, &format!("stopped ({how})"));
+        }
     }
 
     /// The first part that has ended by itself: it, and how it ended.

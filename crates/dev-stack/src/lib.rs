@@ -17,13 +17,15 @@ pub mod events;
 mod fleet;
 mod health;
 pub mod lambda;
+pub mod outside;
 pub mod part;
 mod parts;
 mod ports;
+pub mod running;
 pub mod s3;
 pub mod stack;
 mod sweep;
 
-pub use config::{AgentPorts, StackConfig};
+pub use config::{AgentPorts, OutsideAws, StackConfig};
 pub use parts::Switch;
 pub use stack::{Death, Stack};

@@ -9,7 +9,7 @@ use clap::Parser as _;
 use dev_stack::cli::Cli;
 use dev_stack::config::StackConfig;
 use dev_stack::console;
-use dev_stack::stack::Stack;
+use dev_stack::running::Running;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -54,8 +54,8 @@ async fn run(cli: &Cli) -> Result<ExitCode> {
     }
 }
 
-async fn start(config: StackConfig) -> Result<Stack> {
-    let stack = Stack::start_reporting(config, &console::part).await?;
+async fn start(config: StackConfig) -> Result<Running> {
+    let stack = Running::start_reporting(config, &console::part).await?;
     console::ready(&stack);
     Ok(stack)
 }

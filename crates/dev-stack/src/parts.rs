@@ -14,6 +14,7 @@ use crate::data_dir::DataDir;
 use crate::environment::{self, Variables};
 use crate::fleet::Fleet;
 use crate::part::PartCommand;
+use crate::stack::{Death, Report};
 
 /// What ECS gives an agent to finish its requests.
 const AGENT_GRACE: Duration = Duration::from_secs(30);
@@ -89,12 +90,64 @@ impl Parts {
         running
     }
 
+    /// Starts every sidecar, then every agent, and waits until each is ready.
+    pub(crate) async fn start(&self, report: Report<'_>) -> Result<()> {
+        if self.config.sidecars {
+            for (n, ports) in self.config.agents.iter().enumerate() {
+                self.switch_sidecar(n, Switch::Start).await?;
+                report(&format!("sidecar {n}"), &format!("http://127.0.0.1:{}", ports.sidecar));
+            }
+        }
+        for (n, ports) in self.config.agents.iter().enumerate() {
+            self.switch_agent(n, Switch::Start).await?;
+            let detail = format!(
+                "localhost:{}, metrics http://127.0.0.1:{}/metrics",
+                ports.kafka, ports.admin
+            );
+            report(&format!("agent {n}"), &detail);
+        }
+        Ok(())
+    }
+
+    /// The first of them that has ended by itself.
+    pub(crate) async fn find_ended(&self) -> Option<Death> {
+        if let Some(how) = self.postgres.ended() {
+            return Some(Death::new("postgres", how, self.log_file("postgres")));
+        }
+        for fleet in [&self.agents, &self.sidecars] {
+            if let Some((part, how, log_file)) = fleet.find_ended().await {
+                return Some(Death::new(&part, how, log_file));
+            }
+        }
+        None
+    }
+
+    /// `host:port` of every agent, comma-separated, as Kafka clients want it.
+    pub(crate) fn bootstrap(&self) -> String {
+        let agents = self.config.agents.iter();
+        let addresses: Vec<String> = agents.map(|agent| format!("localhost:{}", agent.kafka)).collect();
+        addresses.join(",")
+    }
+
+    /// Where the parts log to.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.data_dir.join("log")
+    }
+
+    /// Stops Postgres, which everything else has been using; blocks until it has ended.
+    pub(crate) async fn stop_postgres(self: Arc<Self>, report: Report<'_>) {
+        let stopped = tokio::task::spawn_blocking(move || self.postgres.stop()).await;
+        let in_order = stopped.is_ok_and(|stopped| stopped.is_ok());
+        report("postgres", if in_order { "stopped" } else { "did not stop in order" });
+    }
+
     fn ports(&self, n: usize) -> Result<AgentPorts> {
         let ports = self.config.agents.get(n).copied();
         ports.with_context(|| format!("there is no agent {n}"))
     }
 
-    fn command(&self, binary: &str, name: &str, grace: Duration) -> PartCommand {
+    /// A command for one of our programs, with the settings that all have in common.
+    pub(crate) fn command(&self, binary: &str, name: &str, grace: Duration) -> PartCommand {
         PartCommand {
             name: name.to_owned(),
             program: self.config.binaries.join(binary),

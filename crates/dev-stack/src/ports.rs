@@ -32,8 +32,11 @@ pub(crate) fn check(config: &StackConfig) -> Result<()> {
             )?;
         }
     }
-    check_port(config.s3_port, Ipv4Addr::LOCALHOST, "S3", "YAKS_DEV_S3_PORT")?;
-    check_port(config.dev_port, Ipv4Addr::LOCALHOST, "the Invoke API", "YAKS_DEV_PORT")?;
+    if config.outside.is_none() {
+        check_port(config.s3_port, Ipv4Addr::LOCALHOST, "S3", "YAKS_DEV_S3_PORT")?;
+    }
+    let part = "the stack's own port";
+    check_port(config.dev_port, Ipv4Addr::LOCALHOST, part, "YAKS_DEV_PORT")?;
     if let Some(port) = config.postgres_port {
         check_port(port, Ipv4Addr::LOCALHOST, "Postgres", "YAKS_DEV_POSTGRES_PORT")?;
     }

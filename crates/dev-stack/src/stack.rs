@@ -43,9 +43,20 @@ pub struct Stack {
     // Dropped in this order: the users before what they use.
     tasks: JoinSet<()>,
     function: OwnFunction,
-    parts: Arc<Parts>,
+    pub(crate) parts: Arc<Parts>,
     queue: Arc<EventQueue>,
     s3: S3Server,
+}
+
+impl Death {
+    pub(crate) fn new(part: &str, how: String, log_file: PathBuf) -> Self {
+        Self {
+            part: part.to_owned(),
+            how,
+            log_tail: tail(&log_file),
+            log_file,
+        }
+    }
 }
 
 impl Stack {
@@ -60,6 +71,10 @@ impl Stack {
         ensure!(
             (1..=usize::from(AGENTS_MAX)).contains(&agents),
             "{agents} agents: 1 to {AGENTS_MAX} can be run"
+        );
+        ensure!(
+            config.outside.is_none(),
+            "a stack on an outside AWS plays none: OutsideStack"
         );
         assemble::check_binaries(&config.binaries)?;
         ports::check(&config)?;
@@ -122,27 +137,8 @@ impl Stack {
             queue,
             s3,
         };
-        stack.start_agents(report).await?;
+        stack.parts.start(report).await?;
         Ok(stack)
-    }
-
-    async fn start_agents(&self, report: Report<'_>) -> Result<()> {
-        let config = &self.parts.config;
-        for (n, ports) in config.agents.iter().enumerate() {
-            if config.sidecars {
-                self.start_sidecar(n).await?;
-                report(&format!("sidecar {n}"), &format!("http://127.0.0.1:{}", ports.sidecar));
-            }
-        }
-        for (n, ports) in config.agents.iter().enumerate() {
-            self.start_agent(n).await?;
-            let detail = format!(
-                "localhost:{}, metrics http://127.0.0.1:{}/metrics",
-                ports.kafka, ports.admin
-            );
-            report(&format!("agent {n}"), &detail);
-        }
-        Ok(())
     }
 
     /// Starts agent `n` (again) and waits until it is ready.
@@ -254,14 +250,7 @@ impl Stack {
 
     /// `host:port` of every agent, comma-separated, as Kafka clients want it.
     pub fn bootstrap(&self) -> String {
-        let addresses: Vec<String> = self
-            .parts
-            .config
-            .agents
-            .iter()
-            .map(|agent| format!("localhost:{}", agent.kafka))
-            .collect();
-        addresses.join(",")
+        self.parts.bootstrap()
     }
 
     /// What it was started with.
@@ -271,7 +260,7 @@ impl Stack {
 
     /// Where the parts log to.
     pub fn log_dir(&self) -> PathBuf {
-        self.parts.data_dir.join("log")
+        self.parts.log_dir()
     }
 
     /// Waits until a part ends that nobody asked to end.
@@ -285,51 +274,24 @@ impl Stack {
     }
 
     async fn find_death(&self) -> Option<Death> {
-        if let Some(how) = self.parts.postgres.ended() {
-            return Some(death("postgres", how, self.parts.log_file("postgres")));
-        }
-        for fleet in [&self.parts.agents, &self.parts.sidecars] {
-            if let Some((part, how, log_file)) = fleet.find_ended().await {
-                return Some(death(&part, how, log_file));
-            }
+        if let Some(death) = self.parts.find_ended().await {
+            return Some(death);
         }
         let (part, how, log_file) = self.function.0.deaths().await.into_iter().next()?;
-        Some(death(&part, how, log_file))
+        Some(Death::new(&part, how, log_file))
     }
 
     /// Stops everything in order: agents with time to finish, then what they use.
     pub async fn stop(mut self, report: Report<'_>) {
-        for (name, how) in self.parts.agents.stop_all().await {
-            report(&name, &format!("stopped ({how})"));
-        }
+        self.parts.agents.stop_reporting(report).await;
         // Deliveries too, so that none is cut off in the middle.
         self.tasks.shutdown().await;
         self.function.0.stop().await;
         report("function", "stopped");
-        for (name, how) in self.parts.sidecars.stop_all().await {
-            report(&name, &format!("stopped ({how})"));
-        }
+        self.parts.sidecars.stop_reporting(report).await;
         let Self { s3, parts, .. } = self;
         drop(s3);
         report("s3", "stopped");
-        // Blocks until it has ended.
-        let stopped = tokio::task::spawn_blocking(move || parts.postgres.stop()).await;
-        report(
-            "postgres",
-            if stopped.is_ok_and(|stopped| stopped.is_ok()) {
-                "stopped"
-            } else {
-                "did not stop in order"
-            },
-        );
-    }
-}
-
-fn death(part: &str, how: String, log_file: PathBuf) -> Death {
-    Death {
-        part: part.to_owned(),
-        how,
-        log_tail: tail(&log_file),
-        log_file,
+        parts.stop_postgres(report).await;
     }
 }

@@ -10,7 +10,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dev_stack::{Stack, StackConfig};
+use dev_stack::outside::OutsideStack;
+use dev_stack::{OutsideAws, Stack, StackConfig};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -240,6 +241,63 @@ async fn parts_start_in_order_know_each_other_and_stop_in_the_opposite_order() {
         pids.into_iter().filter(|pid| runs(*pid)).collect::<Vec<_>>(),
         Vec::<u32>::new()
     );
+}
+
+#[tokio::test]
+async fn on_an_outside_aws_the_function_reads_its_queue_and_no_s3_is_played() {
+    let place = Place::new();
+    let mut config = place.config(1);
+    let ports = config.agents[0];
+    // S3's port is somebody else's.
+    let _taken = TcpListener::bind(("127.0.0.1", config.s3_port)).unwrap();
+    let endpoint = format!("http://127.0.0.1:{}", config.s3_port);
+    let event_queue_url = format!("{endpoint}/000000000000/events");
+    config.outside = Some(OutsideAws {
+        endpoint: endpoint.clone(),
+        event_queue_url: event_queue_url.clone(),
+    });
+    let said = Mutex::new(Vec::new());
+    let report = |part: &str, _: &str| said.lock().unwrap().push(part.to_owned());
+    let stack = OutsideStack::start_reporting(config, &report).await.unwrap();
+    assert_eq!(
+        *said.lock().unwrap(),
+        ["s3", "postgres", "migrations", "function", "sidecar 0", "agent 0"]
+    );
+    let environment = fetch(format!("http://127.0.0.1:{}/env", ports.admin)).await;
+    assert!(
+        environment.contains(&format!("YAKS_S3_ENDPOINT={endpoint}\n")),
+        "{environment}"
+    );
+    let reads = format!("reads {event_queue_url}");
+    eventually("the function reads the queue", || {
+        place.log("yaks-materializer").contains(&reads)
+    });
+
+    let pids = place.pids();
+    said.lock().unwrap().clear();
+    stack.stop(&report).await;
+    assert_eq!(
+        *said.lock().unwrap(),
+        ["agent-0", "yaks-materializer", "sidecar-0", "postgres"]
+    );
+    assert!(place.log("yaks-materializer").contains("stopped in order"));
+    assert!(pids.len() == 5 && pids.iter().all(|pid| !runs(*pid)), "{pids:?}");
+}
+
+#[tokio::test]
+async fn a_function_that_dies_on_an_outside_aws_is_reported() {
+    let place = Place::new();
+    let mut config = place.config(1);
+    config.outside = Some(OutsideAws {
+        endpoint: "http://127.0.0.1:1".to_owned(),
+        event_queue_url: "http://127.0.0.1:1/000000000000/events".to_owned(),
+    });
+    let fail = ("STAND_IN_FAIL".to_owned(), "yaks-materializer".to_owned());
+    config.function_env.push(fail);
+    let stack = OutsideStack::start_reporting(config, &|_, _| {}).await.unwrap();
+    let death = stack.died().await;
+    assert_eq!(death.part, "yaks-materializer");
+    assert!(death.log_tail.contains("was told to fail"), "{death:?}");
 }
 
 #[tokio::test]

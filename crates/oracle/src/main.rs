@@ -13,7 +13,7 @@ use oracle::audit::AuditConfig;
 /// Checks the integrity of any Kafka broker: concurrent producers log every record to a SQLite ledger, every partition is consumed, and
 /// six invariants are checked.
 #[derive(Parser)]
-#[command(name = "yaks-oracle", version, args_conflicts_with_subcommands = true)]
+#[command(name = "yaks-oracle", version = types::version(), args_conflicts_with_subcommands = true)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,

@@ -25,7 +25,7 @@ const RUN_MAX: Duration = Duration::from_secs(90);
 #[derive(Debug, Parser)]
 #[command(
     name = "yaks-sim",
-    version,
+    version = types::version(),
     about = "Runs a whole cluster in virtual time, makes things go wrong, and lets the oracle judge"
 )]
 pub(crate) struct Arguments {

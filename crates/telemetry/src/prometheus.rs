@@ -27,12 +27,13 @@ const BYTES_BUCKETS: [f64; 11] = [
 
 const SERVICE: MetricLabel = MetricLabel::open("service", &[], "the three programs");
 const VERSION: MetricLabel = MetricLabel::open("version", &[], "one per process");
+const COMMIT: MetricLabel = MetricLabel::open("commit", &[], "one per process");
 
 types::metric_list! {
     /// The metrics that every process has.
     pub static METRICS;
     const:
-    BUILD_INFO = Gauge "yaks_build_info" Count [SERVICE, VERSION] "Always 1; the labels say what runs here";
+    BUILD_INFO = Gauge "yaks_build_info" Count [SERVICE, VERSION, COMMIT] "Always 1; the labels say what runs here";
 }
 
 /// The registry of this process.
@@ -74,7 +75,7 @@ pub(crate) fn install() -> Result<Telemetry, BuildError> {
 
 pub(crate) fn record_build_info(service: &'static str) {
     METRICS.iter().for_each(describe);
-    gauge!(BUILD_INFO, "service" => service, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!(BUILD_INFO, "service" => service, "version" => types::VERSION, "commit" => types::COMMIT).set(1.0);
 }
 
 fn describe(metric: &Metric) {
@@ -136,8 +137,9 @@ mod tests {
             "{text}"
         );
         let build = format!(
-            r#"yaks_build_info{{service="agent",version="{}"}} 1"#,
-            env!("CARGO_PKG_VERSION")
+            r#"yaks_build_info{{service="agent",version="{}",commit="{}"}} 1"#,
+            types::VERSION,
+            types::COMMIT
         );
         assert!(text.contains(&build), "{text}");
     }

@@ -9,6 +9,7 @@ mod metric;
 mod range;
 mod rendezvous;
 mod topic;
+mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock, TimestampMs};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
@@ -20,3 +21,4 @@ pub use metric::{Metric, MetricKind, MetricLabel, MetricUnit};
 pub use range::ByteRange;
 pub use rendezvous::rendezvous_rank;
 pub use topic::{TopicName, TopicNameError};
+pub use version::{COMMIT, VERSION, version};
