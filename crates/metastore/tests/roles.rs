@@ -1,5 +1,7 @@
 //! What the roles of agents and function may do, and may not. That it is enough, the end-to-end tests show: there they work under these roles.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
+
 mod support;
 
 use metastore::{Metastore, PostgresConfig, Role, Roles};

@@ -1,5 +1,7 @@
 //! Whom a connection trusts, on a Postgres with a certificate of an authority of this test's own.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

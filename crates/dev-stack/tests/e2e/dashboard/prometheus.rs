@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use private_postgres::free_port;
 use serde_json::Value;
+use types::{Clock as _, SystemClock};
 
 use crate::kafka::PATIENCE;
 use crate::running::{binaries, http_get, try_http_get};
@@ -115,8 +116,9 @@ impl Drop for Prometheus {
     }
 }
 
+/// In seconds since 1970.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemClock.now().0.unsigned_abs() / 1000
 }
 
 /// As Grafana fills in a legend.
