@@ -60,8 +60,8 @@ impl Instance {
     }
 
     /// Tells it of an object, as S3 does through a queue; an error unless it took it.
-    pub(super) async fn tell(&mut self, key: &ObjectKey) -> Result<()> {
-        let answer = self.api.invoke(&queued(key)).await?;
+    pub(super) async fn tell(&mut self, key: &ObjectKey, object_bytes: u64) -> Result<()> {
+        let answer = self.api.invoke(&queued(key, object_bytes)).await?;
         let refused = answer["batchItemFailures"].as_array();
         anyhow::ensure!(refused.is_none_or(Vec::is_empty), "{key} was refused: {answer}");
         Ok(())
@@ -96,24 +96,37 @@ fn command(plan: Plan<'_>, api: &RuntimeApi) -> Result<Command> {
 }
 
 /// A batch of one message, which carries the notification of one object.
-fn queued(key: &ObjectKey) -> Value {
+fn queued(key: &ObjectKey, object_bytes: u64) -> Value {
     let notification = json!({"Records": [{
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": "us-east-1",
         "eventTime": "2026-01-01T00:00:00.000Z",
         "eventName": "ObjectCreated:Put",
+        "userIdentity": {"principalId": "AWS:AIDACKCEVSQ6C2EXAMPLE"},
+        "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+        "responseElements": {"x-amz-request-id": "bench", "x-amz-id-2": "bench"},
         "s3": {
             "s3SchemaVersion": "1.0",
-            "bucket": {"name": "test-bucket", "arn": "arn:aws:s3:::test-bucket"},
-            "object": {"key": key.to_string()},
+            "configurationId": "bench",
+            "bucket": {
+                "name": "test-bucket",
+                "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
+                "arn": "arn:aws:s3:::test-bucket",
+            },
+            "object": {"key": key.to_string(), "size": object_bytes, "eTag": "bench", "sequencer": "0"},
         },
     }]});
     json!({"Records": [{
         "messageId": "1",
         "receiptHandle": "1",
         "body": notification.to_string(),
-        "attributes": {},
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1767225600000",
+            "SenderId": "AIDAJXNJGGKNS7OSV23OI",
+            "ApproximateFirstReceiveTimestamp": "1767225600000",
+        },
         "messageAttributes": {},
         "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:bench",

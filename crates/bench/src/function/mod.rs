@@ -96,15 +96,15 @@ async fn commits(plan: Plan<'_>, database: &Database, amount: Amount) -> Result<
     let mut writer = Writer::open(&metastore, &topic, Choice::Same, BATCH_BYTES, random).await?;
     let keys = upload(&mut writer, plan.s3_endpoint, amount.warm_up + amount.slots).await?;
     let mut instance = Instance::start(plan).await?;
-    for key in &keys[..amount.warm_up] {
-        instance.tell(key).await?;
+    for (key, object_bytes) in &keys[..amount.warm_up] {
+        instance.tell(key, *object_bytes).await?;
     }
     let process = instance.process()?;
     let mut latencies = Latencies::default();
     let before = process.usage()?.cpu;
-    for key in &keys[amount.warm_up..] {
+    for (key, object_bytes) in &keys[amount.warm_up..] {
         let began = Instant::now();
-        instance.tell(key).await?;
+        instance.tell(key, *object_bytes).await?;
         latencies.record(began.elapsed());
     }
     let cpu = process.usage()?.cpu.saturating_sub(before);
@@ -117,8 +117,8 @@ async fn commits(plan: Plan<'_>, database: &Database, amount: Amount) -> Result<
     ))
 }
 
-/// PUTs so many objects into the next slots, and returns their keys.
-async fn upload(writer: &mut Writer, s3_endpoint: &str, count: usize) -> Result<Vec<ObjectKey>> {
+/// PUTs so many objects into the next slots, and returns their keys and sizes.
+async fn upload(writer: &mut Writer, s3_endpoint: &str, count: usize) -> Result<Vec<(ObjectKey, u64)>> {
     let store: Arc<dyn ObjectStore> = Arc::new(S3Store::new(&s3_config(s3_endpoint)).await?);
     let mut keys = Vec::with_capacity(count);
     for _ in 0..count {
@@ -129,7 +129,7 @@ async fn upload(writer: &mut Writer, s3_endpoint: &str, count: usize) -> Result<
         body.extend_from_slice(&slot.tail);
         let put = store.put_if_absent(&key, Bytes::from(body)).await?;
         ensure!(put == PutOutcome::Created, "{key} is there already");
-        keys.push(key);
+        keys.push((key, slot.object_bytes));
     }
     Ok(keys)
 }

@@ -1,17 +1,22 @@
 //! What clients have in common, and the topics they meet at.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
 
 use crate::config::TargetFlags;
 
 /// How long brokers may take to answer what is asked before a run.
 pub const ASK_TIMEOUT: Duration = Duration::from_secs(20);
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The settings of a client called `name`, without what the user wants differently: see [`finish`].
 pub fn settings(target: &TargetFlags, name: &str) -> ClientConfig {
@@ -82,9 +87,30 @@ pub fn watermarks(target: &TargetFlags, topic: &str, partitions: i32) -> Result<
     let client = consumer(target, "yaks-bench-look")?;
     (0..partitions)
         .map(|partition| {
-            client
-                .fetch_watermarks(topic, partition, ASK_TIMEOUT)
+            patiently(|| client.fetch_watermarks(topic, partition, ASK_TIMEOUT))
                 .with_context(|| format!("cannot find the end of {topic}/{partition}"))
         })
         .collect()
+}
+
+/// Asks again while the leader of a partition that was just made does not know yet that it leads it, as those of Apache Kafka do.
+fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    let deadline = Instant::now() + ASK_TIMEOUT;
+    loop {
+        match ask() {
+            Err(error) if is_too_early(&error) && Instant::now() < deadline => thread::sleep(PAUSE),
+            answered => return answered,
+        }
+    }
+}
+
+fn is_too_early(error: &KafkaError) -> bool {
+    // The last one is librdkafka's own word, where a broker does not name the partition yet.
+    let too_early = [
+        RDKafkaErrorCode::LeaderNotAvailable,
+        RDKafkaErrorCode::NotLeaderForPartition,
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+        RDKafkaErrorCode::UnknownPartition,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| too_early.contains(&code))
 }
