@@ -265,6 +265,7 @@ impl Agent {
             bytes,
             ack,
             permit: None,
+            trace: None,
         };
         self.writer.append(vec![entry]).await.unwrap();
         // Longer than the interval: the next one has a slot of its own.

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use private_postgres::free_port;
 use serde_json::Value;
+use types::{Clock, SystemClock};
 
 use crate::kafka::PATIENCE;
 use crate::running::{binaries, http_get, try_http_get};
@@ -116,7 +117,7 @@ impl Drop for Prometheus {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    u64::try_from(SystemClock.now().0 / 1000).unwrap()
 }
 
 /// As Grafana fills in a legend.
