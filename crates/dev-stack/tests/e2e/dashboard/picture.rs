@@ -13,8 +13,8 @@ const GAP: f64 = 8.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 22.0;
 const LEFT: f64 = 52.0;
-/// Names of more series than these would not fit below a panel.
-const NAMES_MAX: usize = 5;
+/// Names of more letters than these would not fit below a panel.
+const LETTERS_MAX: usize = 48;
 /// Told apart by people who do not tell red from green (Okabe and Ito 2008).
 const COLOURS: [&str; 7] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555",
@@ -28,21 +28,22 @@ pub(super) fn svg(panels: &[(Panel, Vec<Line>)]) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"#f4f5f5\"/>\n\
          <title>What Prometheus answered to the panels of localstack/grafana/yaks.json during one run</title>\n"
     );
+    let points = || panels.iter().flat_map(|(_, lines)| lines).flat_map(|line| &line.points);
+    let time = points().fold((f64::MAX, f64::MIN), |(from, to), (at, _)| (from.min(*at), to.max(*at)));
     for (n, (panel, lines)) in panels.iter().enumerate() {
         let (column, row) = ((n % COLUMNS) as f64, (n / COLUMNS) as f64);
         let (x, y) = (GAP + column * (WIDTH + GAP), GAP + row * (HEIGHT + GAP));
         let _ = writeln!(svg, "<g transform=\"translate({x} {y})\">");
-        draw(&mut svg, panel, lines);
+        draw(&mut svg, panel, lines, time);
         svg.push_str("</g>\n");
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn draw(svg: &mut String, panel: &Panel, lines: &[Line]) {
-    let points = || lines.iter().flat_map(|line| &line.points);
-    let (from, to) = points().fold((f64::MAX, f64::MIN), |(from, to), (at, _)| (from.min(*at), to.max(*at)));
-    let top = round_up(points().map(|(_, value)| *value).fold(0.0, f64::max));
+fn draw(svg: &mut String, panel: &Panel, lines: &[Line], (from, to): (f64, f64)) {
+    let points = lines.iter().flat_map(|line| &line.points);
+    let top = round_up(points.map(|(_, value)| *value).fold(0.0, f64::max));
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - GAP);
     let x = |at: f64| LEFT + (right - LEFT) * (at - from) / (to - from).max(1.0);
     let y = |value: f64| bottom - (bottom - TOP) * value / top;
@@ -62,8 +63,8 @@ fn draw(svg: &mut String, panel: &Panel, lines: &[Line]) {
             in_unit(top * share, &panel.unit)
         );
     }
-    let mut names = String::new();
-    for (n, (line, colour)) in lines.iter().zip(COLOURS.iter().cycle()).enumerate() {
+    let (mut names, mut letters, mut left_out) = (String::new(), 0, 0);
+    for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
         let drawn: Vec<String> = line
             .points
             .iter()
@@ -74,12 +75,15 @@ fn draw(svg: &mut String, panel: &Panel, lines: &[Line]) {
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.2\" points=\"{}\"/>",
             drawn.join(" ")
         );
-        if n < NAMES_MAX {
+        letters += line.name.len() + 2;
+        if letters > LETTERS_MAX {
+            left_out += 1;
+        } else {
             let _ = write!(names, "<tspan fill=\"{colour}\" dx=\"6\">{}</tspan>", line.name);
         }
     }
-    if lines.len() > NAMES_MAX {
-        let _ = write!(names, "<tspan dx=\"6\">and {} more</tspan>", lines.len() - NAMES_MAX);
+    if left_out > 0 {
+        let _ = write!(names, "<tspan dx=\"6\">and {left_out} more</tspan>");
     }
     let _ = writeln!(
         svg,
