@@ -37,6 +37,8 @@ def start(bootstrap):
     """One cold start: seconds until it asked, and until it had answered."""
     api = RuntimeApi("arn:aws:lambda:us-east-1:000000000000:function:yaks-materializer", 10)
     api.events = Asked()
+    # It is killed in the middle of its next question, as a sandbox is.
+    api.server.handle_error = lambda *_: None
     environment = {
         "AWS_LAMBDA_RUNTIME_API": api.address,
         "AWS_LAMBDA_FUNCTION_NAME": "yaks-materializer",
