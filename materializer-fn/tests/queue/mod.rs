@@ -2,7 +2,6 @@
 //! says so.
 
 #![allow(dead_code, reason = "no test file uses all of it")]
-
 #![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
 
 use std::collections::VecDeque;
