@@ -22,6 +22,9 @@ const FATE: MetricLabel = MetricLabel::of(
 );
 const SWEPT: MetricLabel = MetricLabel::of("result", &["ended", "open", "failed"]);
 
+const MESSAGE: MetricLabel = MetricLabel::of("result", &["deleted", "undeleted", "kept"]);
+const QUEUE_OPERATION: MetricLabel = MetricLabel::of("operation", &["ReceiveMessage", "DeleteMessageBatch"]);
+
 types::metric_list! {
     /// All of them.
     pub static METRICS;
@@ -30,6 +33,10 @@ types::metric_list! {
         "Objects that events told of, by what became of them";
     BAD_EVENTS = Counter "yaks_materializer_bad_events_total" Count []
         "Events, or messages of a queue, that made no sense";
+    MESSAGES = Counter "yaks_materializer_messages_total" Count [MESSAGE]
+        "Messages that a worker received, by what became of them";
+    QUEUE_ERRORS = Counter "yaks_materializer_queue_errors_total" Count [QUEUE_OPERATION]
+        "Requests of a worker that its queue did not answer well";
     ORPHANS_DELETED = Counter "yaks_orphans_deleted_total" Count [] "Orphans whose objects the sweep deleted";
     SWEPT_STREAMS = Counter "yaks_sweep_streams_total" Count [SWEPT] "Streams without a live agent that a sweep looked at";
 }
@@ -46,12 +53,12 @@ pub(crate) fn count_bad_event() {
 
 /// Counts messages that a worker received, by what became of them.
 pub(crate) fn count_messages(result: &'static str, messages: usize) {
-    counter!("yaks_materializer_messages_total", "result" => result).increment(messages as u64);
+    counter!(MESSAGES, "result" => result).increment(messages as u64);
 }
 
 /// Counts a request of a worker that its queue did not answer well.
 pub(crate) fn count_queue_error(operation: &'static str) {
-    counter!("yaks_materializer_queue_errors_total", "operation" => operation).increment(1);
+    counter!(QUEUE_ERRORS, "operation" => operation).increment(1);
 }
 
 /// Counts an orphan whose object the sweep deleted.
