@@ -32,7 +32,7 @@ if ! command -v cargo-lambda >/dev/null; then
     export PATH=$venv/bin:$PATH
 fi
 
-cargo lambda build --locked --profile dist --output-format zip "$arch" -p materializer-fn --bin yaks-materializer
+cargo lambda build --locked --profile lambda --output-format zip "$arch" -p materializer-fn --bin yaks-materializer
 mkdir -p "$out"
 install -m 644 "$target/lambda/yaks-materializer/bootstrap.zip" "$out/materializer.zip"
 echo "$out/materializer.zip: $(stat -c %s "$out/materializer.zip") bytes"

@@ -11,14 +11,13 @@ use kafka_protocol::messages::produce_response::{PartitionProduceResponse, Topic
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use metrics::counter;
+use telemetry::TraceContext;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use types::{Offset, PartitionIndex, TimestampMs, TopicId, TopicName};
 
 use crate::broker::Broker;
 use crate::client::Client;
-use telemetry::TraceContext;
-
 use crate::cluster::view::Topic;
 use crate::error::{ACK_TIMED_OUT, Asked, STOPPING, of_batch, of_metastore, of_outcome};
 use crate::fetch::wait::PartitionKey;
