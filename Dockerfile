@@ -56,6 +56,7 @@ ENTRYPOINT ["yaks-cache"]
 
 FROM base AS agent
 COPY --from=programs /out/yaks-agent /usr/local/bin/
+COPY infra/dist/rds-global-bundle.pem /etc/ssl/rds/global-bundle.pem
 USER 10001
 EXPOSE 9092 9090
 HEALTHCHECK --interval=10s --timeout=3s CMD ["yaks-agent", "health"]

@@ -18,15 +18,15 @@ locals {
   alarm_actions = [aws_sns_topic.alarms.arn]
 
   # What agent, sidecar and function are told alike.
-  environment = merge({
+  environment = {
     YAKS_S3_REGION     = data.aws_region.this.name
     YAKS_S3_BUCKET     = module.bucket.id
     YAKS_S3_PATH_STYLE = "false"
     YAKS_DB_HOST       = module.database.connection.host
     YAKS_DB_PORT       = tostring(module.database.connection.port)
     YAKS_DB_NAME       = module.database.connection.name
-    YAKS_DB_SSLMODE    = var.database_ca_file == "" ? "require" : "verify-full"
-  }, var.database_ca_file == "" ? {} : { YAKS_DB_SSLROOTCERT = var.database_ca_file })
+    YAKS_DB_SSLMODE    = "verify-full"
+  }
 }
 
 data "aws_region" "this" {}

@@ -143,12 +143,6 @@ variable "architecture" {
   }
 }
 
-variable "database_ca_file" {
-  description = "Path of the RDS authorities (global-bundle.pem) inside both the agent's image and the function's zip (/var/task/...): connections are then verify-full. Empty: TLS without looking at the certificate."
-  type        = string
-  default     = ""
-}
-
 variable "agents" {
   description = "Agents per zone, from min to max as their load asks, and the size of a task. Memory must hold the agent (about 1 GiB with the default 256 MiB of requests in flight) and the sidecar (cache_memory_mb and 400 MB)."
   type = object({

@@ -2,7 +2,7 @@
 # Builds the function's zip for provided.al2023 with cargo-lambda, which links against an older glibc by way of zig. Both come from PyPI,
 # into a venv, when they are missing.
 #
-#   infra/dist/zip.sh FOLDER   puts materializer.zip there
+#   infra/dist/zip.sh FOLDER   puts materializer.zip there, with the authorities of RDS beside the program
 #   YAKS_LAMBDA_ARCH           x86_64 or arm64 (default: this machine's); the other one needs `rustup target add`
 #   YAKS_COMMIT                the commit that it names (default: git is asked)
 set -euo pipefail
@@ -35,4 +35,12 @@ fi
 cargo lambda build --locked --profile lambda --output-format zip "$arch" -p materializer-fn --bin yaks-materializer
 mkdir -p "$out"
 install -m 644 "$target/lambda/yaks-materializer/bootstrap.zip" "$out/materializer.zip"
+# Whom it trusts to be Postgres. Lambda unpacks it to /var/task.
+python3 - "$out/materializer.zip" infra/dist/rds-global-bundle.pem <<'PYTHON'
+import sys
+import zipfile
+
+with zipfile.ZipFile(sys.argv[1], "a", zipfile.ZIP_DEFLATED) as archive:
+    archive.write(sys.argv[2], "rds-global-bundle.pem")
+PYTHON
 echo "$out/materializer.zip: $(stat -c %s "$out/materializer.zip") bytes"

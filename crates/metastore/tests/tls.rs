@@ -14,6 +14,7 @@ use sqlx::{Connection as _, PgConnection, QueryBuilder};
 /// What the certificate names, and what the server listens on besides.
 const NAMED: &str = "localhost";
 const NOT_NAMED: &str = "127.0.0.1";
+const RDS_AUTHORITIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/dist/rds-global-bundle.pem");
 
 fn authority() -> (String, Issuer<'static, KeyPair>) {
     let key = KeyPair::generate().unwrap();
@@ -96,5 +97,10 @@ async fn a_server_of_another_authority_or_another_name_is_refused() {
         let said = connect(&server, host, mode, authority).await.unwrap_err();
         assert!(said.contains("certificate"), "{host} {mode:?}: {said}");
     }
+    // What is deployed can be read, and is another authority too.
+    let said = connect(&server, NAMED, SslMode::VerifyFull, Path::new(RDS_AUTHORITIES))
+        .await
+        .unwrap_err();
+    assert!(said.contains("UnknownIssuer"), "{said}");
     fs::remove_dir_all(&folder).unwrap();
 }

@@ -8,7 +8,10 @@ locals {
   # Who runs a task's programs does not say in which region they are; IAM tokens for Postgres are signed for one.
   region = { AWS_REGION = data.aws_region.this.name }
 
-  agent_environment = merge(var.environment, local.region, {
+  # Whom the image's programs trust to be Postgres (Dockerfile).
+  authorities = { YAKS_DB_SSLROOTCERT = "/etc/ssl/rds/global-bundle.pem" }
+
+  agent_environment = merge(var.environment, local.region, local.authorities, {
     YAKS_NODE_ID              = "auto"
     YAKS_DB_USER              = var.database_users.roles.agent.name
     YAKS_DB_AUTH              = "iam"
@@ -20,7 +23,7 @@ locals {
   }, var.commit_path == "invoke" ? { YAKS_LAMBDA_FUNCTION = var.function.name } : {})
 
   # The owner of the tables, who makes the roles of the others.
-  migrate_environment = merge(var.environment, {
+  migrate_environment = merge(var.environment, local.authorities, {
     YAKS_DB_USER          = var.database_users.owner
     YAKS_DB_AGENT_USER    = var.database_users.roles.agent.name
     YAKS_DB_FUNCTION_USER = var.database_users.roles.function.name

@@ -34,7 +34,9 @@ resource "aws_lambda_function" "this" {
       YAKS_S3_SECRET_KEY = ""
       YAKS_DB_USER       = var.database_user.name
       YAKS_DB_AUTH       = "iam"
-      YAKS_DB_POOL_SIZE  = "2"
+      # In the zip (infra/dist/zip.sh).
+      YAKS_DB_SSLROOTCERT = "/var/task/rds-global-bundle.pem"
+      YAKS_DB_POOL_SIZE   = "2"
     })
   }
 
