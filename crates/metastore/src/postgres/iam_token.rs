@@ -118,6 +118,8 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Me
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -137,7 +139,12 @@ mod tests {
         );
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let token = tokens.signed(credentials, "us-east-1", now).unwrap();
-        assert_eq!(token, TOKEN_OF_BOTOCORE);
+        assert_eq!(parts(&token), parts(TOKEN_OF_BOTOCORE));
+    }
+
+    /// Host, action and the signature's parameters, whose order means nothing: it is put right before it is signed, and before it is checked.
+    fn parts(token: &str) -> BTreeSet<&str> {
+        token.split('&').collect()
     }
 
     /// `botocore.session.Session().create_client("rds").generate_db_auth_token(...)` of botocore 1.44.8 with these credentials and the clock
