@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the function's zip for provided.al2023 with cargo-lambda, which links against an older glibc by way of zig. Both come from PyPI,
-# into a venv, when they are missing.
+# into a venv.
 #
 #   infra/dist/zip.sh FOLDER   puts materializer.zip there, with the authorities of RDS beside the program
 #   YAKS_LAMBDA_ARCH           x86_64 or arm64 (default: this machine's); the other one needs `rustup target add`
@@ -20,27 +20,16 @@ arm64 | aarch64) arch=--arm64 ;;
 *) echo "YAKS_LAMBDA_ARCH: x86_64 or arm64" >&2 && exit 1 ;;
 esac
 
-if ! command -v cargo-lambda >/dev/null; then
-    if ! cmp -s infra/dist/requirements.txt "$venv/requirements.txt"; then
-        rm -rf "$venv"
-        python3 -m venv "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check -r infra/dist/requirements.txt
-        cp infra/dist/requirements.txt "$venv"
-    fi
-    # By its full path: the programs find each other through PATH.
-    venv=$(cd "$venv" && pwd)
-    export PATH=$venv/bin:$PATH
+if ! cmp -s infra/dist/requirements.txt "$venv/requirements.txt"; then
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r infra/dist/requirements.txt
+    cp infra/dist/requirements.txt "$venv"
 fi
+# By its full path: the programs find each other through PATH.
+venv=$(cd "$venv" && pwd)
+export PATH=$venv/bin:$PATH
 
-cargo lambda build --locked --profile lambda --output-format zip "$arch" -p materializer-fn --bin yaks-materializer
+cargo lambda build --locked --profile lambda --output-format binary "$arch" -p materializer-fn --bin yaks-materializer
 mkdir -p "$out"
-install -m 644 "$target/lambda/yaks-materializer/bootstrap.zip" "$out/materializer.zip"
-# Whom it trusts to be Postgres. Lambda unpacks it to /var/task.
-python3 - "$out/materializer.zip" infra/dist/rds-global-bundle.pem <<'PYTHON'
-import sys
-import zipfile
-
-with zipfile.ZipFile(sys.argv[1], "a", zipfile.ZIP_DEFLATED) as archive:
-    archive.write(sys.argv[2], "rds-global-bundle.pem")
-PYTHON
-echo "$out/materializer.zip: $(stat -c %s "$out/materializer.zip") bytes"
+python3 infra/dist/pack.py "$out/materializer.zip" "$target/lambda/yaks-materializer/bootstrap" infra/dist/rds-global-bundle.pem
