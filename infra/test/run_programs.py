@@ -109,7 +109,8 @@ class Run:
 
     def pages_from_s3(self):
         metrics = programs.read(f"http://127.0.0.1:{self.ports['cache']}/metrics")
-        return [line for line in metrics.splitlines() if line.startswith('yaks_cache_page_reads_total{source="origin"}')]
+        name = 'yaks_cache_page_reads_total{source="origin"} '
+        return sum(int(line.removeprefix(name)) for line in metrics.splitlines() if line.startswith(name))
 
     # --- what is left of an agent that died ---
 
