@@ -113,7 +113,7 @@ async fn every_table_is_named_in_the_rights() {
 }
 
 #[tokio::test]
-async fn roles_carry_the_time_outs_and_are_brought_up_to_date() {
+async fn roles_carry_their_settings_and_are_brought_up_to_date() {
     let database = Database::new().await;
     let mut owner = database.owner().await;
     let name = &database.roles.function.name;
@@ -133,9 +133,15 @@ async fn roles_carry_the_time_outs_and_are_brought_up_to_date() {
         refused(&mut function, "DELETE FROM topics").await,
         "what is not needed is taken away"
     );
-    let timeout: String = query_scalar("SHOW idle_in_transaction_session_timeout")
-        .fetch_one(&mut function)
-        .await
-        .unwrap();
-    assert_eq!(timeout, "5s");
+    for (setting, value) in [
+        ("idle_in_transaction_session_timeout", "5s"),
+        ("plan_cache_mode", "force_generic_plan"),
+    ] {
+        let set: String = query_scalar("SELECT current_setting($1)")
+            .bind(setting)
+            .fetch_one(&mut function)
+            .await
+            .unwrap();
+        assert_eq!(set, value, "{setting}");
+    }
 }

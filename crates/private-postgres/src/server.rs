@@ -61,6 +61,8 @@ pub struct PrivatePostgresConfig {
     pub password: Password,
     /// `max_connections` of the server.
     pub connections_max: u16,
+    /// `shared_buffers` of the server, in MB.
+    pub shared_buffers_mb: u32,
     /// Whether a new cluster is on the disk before it is used; without, a machine that crashes within seconds of the
     /// first start may leave a broken one. It says nothing about commits, which are always synced.
     pub sync_new_cluster: bool,
@@ -69,7 +71,7 @@ pub struct PrivatePostgresConfig {
 }
 
 impl PrivatePostgresConfig {
-    /// Defaults: a free port, user and password as yaks's settings default to, 200 connections, kept at the end.
+    /// Defaults: a free port, user and password as yaks's settings default to, 200 connections, 128 MB of buffers (as Postgres), kept at the end.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
         Self {
@@ -79,6 +81,7 @@ impl PrivatePostgresConfig {
             user: "testuser".to_owned(),
             password: Password::new("testpassword"),
             connections_max: 200,
+            shared_buffers_mb: 128,
             sync_new_cluster: true,
             remove_at_end: None,
         }
@@ -347,6 +350,7 @@ fn server_command(config: &PrivatePostgresConfig, binaries: &Binaries, data_dir:
         format!("listen_addresses={HOST}"),
         "unix_socket_directories=".to_owned(),
         format!("max_connections={}", config.connections_max),
+        format!("shared_buffers={}MB", config.shared_buffers_mb),
         "fsync=on".to_owned(),
         "synchronous_commit=on".to_owned(),
         "logging_collector=off".to_owned(),

@@ -3,7 +3,7 @@
 
 use sqlx::{PgConnection, PgPool, QueryBuilder, query_scalar};
 
-use super::pool::TIMEOUTS;
+use super::pool::{PLANNING, TIMEOUTS};
 use crate::{MetastoreError, Role, Roles};
 
 /// Whoever has it signs in with IAM. <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.DBAccounts.html>
@@ -73,7 +73,8 @@ async fn make_role(connection: &mut PgConnection, role: &Role, rds_iam: bool) ->
         format!("{verb} ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {password}"),
         format!("GRANT USAGE ON SCHEMA public TO {name}"),
     ];
-    statements.extend(TIMEOUTS.map(|(setting, value)| format!("ALTER ROLE {name} SET {setting} = {}", literal(value))));
+    let settings = TIMEOUTS.into_iter().chain(PLANNING);
+    statements.extend(settings.map(|(setting, value)| format!("ALTER ROLE {name} SET {setting} = {}", literal(value))));
     if rds_iam && role.password.reveal().is_empty() {
         statements.push(format!("GRANT {RDS_IAM} TO {name}"));
     }
