@@ -12,6 +12,9 @@ use types::TopicName;
 
 const NAME: &str = "bench";
 
+/// RDS gives Postgres a quarter of the machine's memory and Aurora three quarters; this holds all that is measured here.
+const SHARED_BUFFERS_MB: u32 = 2048;
+
 /// A running one. Dropping it stops it and deletes its data.
 pub(crate) struct Database {
     server: PrivatePostgres,
@@ -21,7 +24,11 @@ impl Database {
     /// Starts it below `directory`, without tables.
     pub(crate) fn start(directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        let server = PrivatePostgres::start(PrivatePostgresConfig::new(directory.join("postgres")))?;
+        let config = PrivatePostgresConfig {
+            shared_buffers_mb: SHARED_BUFFERS_MB,
+            ..PrivatePostgresConfig::new(directory.join("postgres"))
+        };
+        let server = PrivatePostgres::start(config)?;
         // From here on an error deletes it.
         let database = Self { server };
         database.server.create_database(NAME)?;

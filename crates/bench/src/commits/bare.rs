@@ -15,13 +15,16 @@ const STATEMENT: &str = include_str!("bare.sql");
 
 /// Settings of its connection: each row is found by its key, batch after batch. That is as quick as any plan, and locks rows in the order
 /// of the batches: two that locked them in different ones would wait for each other.
-pub(super) const ONE_BY_ONE: [(&str, &str); 5] = [
+pub(super) const ONE_BY_ONE: [(&str, &str); 7] = [
     // It goes through the partitions in the order in which they lie on the disk, whatever the order of the batches.
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_material", "off"),
     ("enable_seqscan", "off"),
+    // Planned once, as commits are.
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
 ];
 
 /// Who knows the next offset of every partition without asking.

@@ -10,8 +10,10 @@ use s3s::dto::{
     ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput, Range, Timestamp,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use tokio::time::sleep_until;
 
 use super::body::{self, blocking};
+use super::faulty::NotBefore;
 use super::listing::{self, ListQuery, Listing};
 use super::store::{ObjectInfo, Published, Store};
 use super::{CreatedObject, OnCreated, Operation, S3Stats};
@@ -49,6 +51,7 @@ impl Backend {
         let S3Request {
             mut input,
             trailing_headers,
+            extensions,
             ..
         } = request;
         self.check_bucket(&input.bucket)?;
@@ -64,6 +67,9 @@ impl Backend {
         };
         let (upload, object_bytes) = body::receive(Arc::clone(&self.store), &mut input, trailing_headers).await?;
         self.stats.add_bytes(Operation::PutObject, object_bytes);
+        if let Some(NotBefore(due)) = extensions.get() {
+            sleep_until(*due).await;
+        }
         let (store, bucket, key) = (Arc::clone(&self.store), input.bucket.clone(), input.key.clone());
         match blocking(move || store.publish(upload, &bucket, &key, only_if_absent)).await? {
             Published::AlreadyExists => Err(s3_error!(PreconditionFailed)),

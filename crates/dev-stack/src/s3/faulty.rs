@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use s3s::Body;
 use s3s::service::S3Service;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::S3Latency;
 use super::faults::{Fate, RequestKind, S3Fault, S3Faults};
@@ -21,6 +22,10 @@ pub(super) struct Wire {
     pub(super) faults: Arc<S3Faults>,
     pub(super) latency: Arc<S3Latency>,
 }
+
+/// When the object of a PUT may be there, as its latency has it. Its body is taken in before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotBefore(pub(super) Instant);
 
 /// Returned to hyper, which then closes the connection without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +45,17 @@ const PART_ARRIVES_WITHIN: Duration = Duration::from_millis(20);
 pub(super) async fn answer(
     wire: Wire,
     service: S3Service,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, NoAnswer> {
     let kind = kind_of(request.method(), request.uri().path());
     let fate = wire.faults.draw(kind);
-    tokio::time::sleep(fate.before + wire.latency.draw(kind)).await;
+    let due = Instant::now() + fate.before + wire.latency.draw(kind);
+    if kind == RequestKind::Put {
+        request.extensions_mut().insert(NotBefore(due));
+        sleep(fate.before).await;
+    } else {
+        sleep_until(due).await;
+    }
     let answered = match fate.fault {
         None | Some(S3Fault::Slow) => call(&service, request.map(Body::from)).await,
         Some(S3Fault::Fail) => received(request).await.map(|_| failure(fate.form)),
@@ -63,7 +74,7 @@ pub(super) async fn answer(
         Some(S3Fault::Late) => {
             let request = received(request).await?;
             tokio::spawn(async move {
-                tokio::time::sleep(fate.late).await;
+                sleep(fate.late).await;
                 if let Err(error) = call(&service, request).await {
                     tracing::debug!(%error, "a late request failed");
                 }
@@ -76,7 +87,9 @@ pub(super) async fn answer(
             Err(NoAnswer::OnPurpose)
         }
     };
-    tokio::time::sleep(fate.after).await;
+    // Of a PUT that was not served.
+    sleep_until(due).await;
+    sleep(fate.after).await;
     answered
 }
 
@@ -146,7 +159,7 @@ async fn cut(answer: Response<Body>, fate: Fate) -> Result<Response<Body>, NoAns
     let sent = usize::try_from(fate.form % body.len() as u64).unwrap_or_default();
     let part = stream::once(async move { Ok(Frame::data(body.slice(..sent))) });
     let end = stream::once(async {
-        tokio::time::sleep(PART_ARRIVES_WITHIN).await;
+        sleep(PART_ARRIVES_WITHIN).await;
         Err::<Frame<Bytes>, NoAnswer>(NoAnswer::OnPurpose)
     });
     let body = StreamBody::new(part.chain(end).boxed());

@@ -1,7 +1,8 @@
 //! How long S3 takes to answer, drawn from a distribution: an embedded S3 is faster than any that is reached over a network.
 //!
-//! The delay comes before the request is served, so that an object is there, and its event is sent, when a real one would be. The
-//! embedded S3's own few milliseconds come on top.
+//! The delay comes before the request is served, so that an object is there, and its event is sent, when a real one would be. What a real
+//! S3 tells of a PUT includes the arrival of its body: that goes on meanwhile here too. The embedded S3's own milliseconds come on top
+//! of all others.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
