@@ -138,12 +138,16 @@ pub fn yaks(load: &CostFlags, prices: &Prices) -> Bill {
     ])
 }
 
-/// The function reads footers. What is written is pushed into the cache of its zone, and read once per page by each other zone; what
+/// The function reads footers, unless somebody committed before it came. What is written is pushed into the cache of its zone, and read once per page by each other zone; what
 /// is read again later, by every zone.
 fn gets(load: &CostFlags, prices: &Prices, objects: f64) -> f64 {
     let pages = load.bytes_per_s() * seconds_per_month(prices) / prices.yaks.page_bytes;
     let zones = f64::from(load.zones);
-    objects * prices.yaks.footer_gets_per_object + pages * (zones - 1.0) + pages * zones * load.rereads
+    let footers = match load.commit_path {
+        CommitPath::Event => objects * prices.yaks.footer_gets_per_object,
+        CommitPath::Invoke | CommitPath::Inline => 0.0,
+    };
+    footers + pages * (zones - 1.0) + pages * zones * load.rereads
 }
 
 fn lambda(load: &CostFlags, prices: &Prices, objects: f64) -> f64 {
@@ -311,6 +315,20 @@ mod tests {
         let one_read = 10.0 * 730.0 * 3600.0 / 1000.0 * 0.0004;
         assert!(near(gets(3, 0.0) - gets(1, 0.0), 2.0 * one_read));
         assert!(near(gets(3, 1.0) - gets(3, 0.0), 3.0 * one_read));
+    }
+
+    #[test]
+    fn a_footer_is_read_only_where_nobody_has_committed_before() {
+        let gets = |commit_path| {
+            let load = CostFlags {
+                commit_path,
+                ..load(10.0 * MIB)
+            };
+            yaks(&load, &prices()).of("GET")
+        };
+        let objects = 4.0 * 730.0 * 3600.0;
+        assert!(near(gets(CommitPath::Event), objects / 1000.0 * 0.0004));
+        assert_eq!((gets(CommitPath::Invoke), gets(CommitPath::Inline)), (0.0, 0.0));
     }
 
     #[test]
