@@ -228,6 +228,10 @@ pub struct BrokerConfig {
         default_value_t = 9090
     )]
     pub metrics_port: u16,
+    /// File with AWS's prices, from which metrics tell what topics cost; empty: list prices of us-east-1, as they are in
+    /// crates/prices/prices.toml, which shows what such a file looks like.
+    #[arg(long, env = "YAKS_PRICES", value_name = "YAKS_PRICES", default_value = "")]
+    pub prices: String,
     /// Whether to bring the database schema up to date at start.
     #[arg(long, env = "YAKS_RUN_MIGRATIONS", value_name = "YAKS_RUN_MIGRATIONS", default_value = "false", action = ArgAction::Set)]
     pub run_migrations: bool,

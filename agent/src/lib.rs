@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod config;
 pub mod configs;
 pub mod connection;
+pub mod costs;
 pub mod dispatch;
 pub mod error;
 pub mod fetch;

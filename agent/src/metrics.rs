@@ -27,6 +27,8 @@ const PLANNED: MetricLabel = MetricLabel::of("source", &["tail", "postgres", "ou
 const PUSHED: MetricLabel = MetricLabel::of("result", &["ok", "error", "skipped"]);
 const LAG: MetricLabel = MetricLabel::of("group", &["max", "sum"]);
 const RELAY: MetricLabel = MetricLabel::of("result", &["answered", "failed"]);
+const TOPIC: MetricLabel = MetricLabel::open("topic", &["(others)"], "the dearest topics, 200 at most");
+const COST: MetricLabel = MetricLabel::of("kind", &["put", "commit", "get"]);
 
 types::metric_list! {
     /// All of them.
@@ -91,4 +93,14 @@ types::metric_list! {
         "Offsets of idle consumer groups that were forgotten";
     CONSUMER_LAG = Gauge "yaks_consumer_lag_records" Count [LAG]
         "Records between what consumer groups have committed and the ends of their partitions: of the group that is furthest behind (max), and of all groups (sum)";
+}
+
+types::metric_list! {
+    /// Those by topic. Topics come and go, so that these are in no registry (`costs/watch.rs`).
+    pub static TOPIC_METRICS;
+    pub const:
+    TOPIC_DOLLARS = Gauge "yaks_topic_dollars_per_hour" DollarsPerHour [TOPIC, COST]
+        "US dollars an hour that this agent's requests to AWS cost, over the last minute, by the topics that cause them: PUTs of objects (put), the queue and the function for them (commit), and GETs for readers (get). The sum over agents is the cluster's";
+    TOPIC_STORAGE_DOLLARS = Gauge "yaks_topic_storage_dollars_per_hour" DollarsPerHour [TOPIC]
+        "US dollars an hour that the bytes of topics in S3 cost. The same from every agent: take the largest, not the sum";
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use daemon::{Readiness, Tasks, bind, raise_nofile_limit, serve_admin};
 use metastore::{Metastore, PostgresConfig};
+use prices::Prices;
 use storage::{ObjectStore, S3Store};
 use telemetry::Telemetry;
 use tokio::net::UdpSocket;
@@ -15,10 +16,12 @@ use tracing::{info, warn};
 use types::{SystemClock, SystemEntropy};
 
 use crate::config::{CommitPath, Config, MigrateConfig};
+use crate::costs::watch::CostDisplay;
 use crate::fetch::read::ObjectCache;
 use crate::fetch::ring::CacheRing;
 use crate::group::relay::TcpDialer;
 use crate::incoming::Ports;
+use crate::metrics::TOPIC_METRICS;
 use crate::produce::invoke::{CommitFunction, LambdaFunction};
 use crate::run::{Deps, run};
 use crate::task_metadata;
@@ -54,10 +57,11 @@ pub async fn serve(mut config: Config, telemetry: Telemetry, shutdown: Cancellat
     for list in [crate::metrics::METRICS, metastore::METRICS, storage::METRICS] {
         telemetry.register(list);
     }
+    telemetry.show(TOPIC_METRICS, || ());
     info!(open_files_max = raise_nofile_limit(), "starting");
     let endpoint = std::env::var(task_metadata::ENDPOINT_VARIABLE).ok();
     task_metadata::fill_in(&mut config, endpoint.as_deref()).await?;
-    let deps = reach(&config).await?;
+    let deps = reach(&config, &telemetry).await?;
     let admin = Tasks::new(CancellationToken::new());
     let address = SocketAddr::new(config.broker.broker_host, config.broker.metrics_port);
     serve_admin(address, "YAKS_METRICS_PORT", deps.readiness.clone(), telemetry, &admin).await?;
@@ -94,7 +98,8 @@ async fn keep_login(metastore: Metastore, end: CancellationToken) {
 
 /// The services an agent stands on, all of them seen to answer, and its port. Bound before there is a lease: an agent
 /// that cannot listen must not be shown to clients.
-async fn reach(config: &Config) -> anyhow::Result<Deps> {
+async fn reach(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Deps> {
+    let prices = prices(config)?;
     let metastore = reach_postgres(config).await?;
     let store = S3Store::new(&config.s3).await?;
     store.check().await.with_context(|| {
@@ -112,6 +117,10 @@ async fn reach(config: &Config) -> anyhow::Result<Deps> {
         store: Arc::new(store),
         cache: cache(config)?,
         function: function(config).await,
+        costs: Some(CostDisplay {
+            prices,
+            telemetry: telemetry.clone(),
+        }),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         dialer: Arc::new(TcpDialer),
@@ -182,6 +191,15 @@ fn cache(config: &Config) -> anyhow::Result<Option<Arc<dyn ObjectCache>>> {
     }
     let cache = CacheRing::new(&config.cache.cache_url, config.cache.advertised_url());
     Ok(Some(Arc::new(cache.context("YAKS_CACHE_URL")?)))
+}
+
+fn prices(config: &Config) -> anyhow::Result<Prices> {
+    let file = &config.broker.prices;
+    if file.is_empty() {
+        return Ok(Prices::built_in());
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("YAKS_PRICES={file}"))?;
+    Prices::parse(&text).with_context(|| format!("YAKS_PRICES={file}"))
 }
 
 async fn function(config: &Config) -> Option<Arc<dyn CommitFunction>> {

@@ -18,6 +18,8 @@ use crate::cluster::lease::{Lease, LeaseTimes};
 use crate::cluster::view::ClusterView;
 use crate::config::{Config, NodeIdSetting};
 use crate::configs::{BrokerConfigs, TopicDefaults, broker};
+use crate::costs::Costs;
+use crate::costs::watch::{CostDisplay, show_costs};
 use crate::fetch::cursors::Cursors;
 use crate::fetch::planner::Planner;
 use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
@@ -50,6 +52,8 @@ pub struct Deps {
     pub cache: Option<Arc<dyn ObjectCache>>,
     /// The function; needed by `YAKS_COMMIT_PATH=invoke`.
     pub function: Option<Arc<dyn CommitFunction>>,
+    /// What topics cost; `None`: nobody asks, and nothing is counted.
+    pub costs: Option<CostDisplay>,
     /// The time of day. How long things take is tokio's business.
     pub clock: Arc<dyn Clock>,
     /// Ids and jitter.
@@ -190,6 +194,7 @@ async fn start_parts(
         background.spawn_core("cache ring", follow_agents(cache, Arc::clone(&cluster), stop()));
     }
     background.spawn_core("lease", lease.keep(stream, deps.readiness.condition("lease"), stop()));
+    let costs = start_costs(config, deps, &cluster, background);
     background.spawn_core("backlog", backlog::watch(metastore(), stop()));
     background.spawn_core("commit hints", signal.clone().forward(metastore(), stop()));
     background.spawn_core(
@@ -199,7 +204,7 @@ async fn start_parts(
 
     let fetcher = Fetcher {
         planner,
-        reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store)),
+        reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store), Arc::clone(&costs)),
         ends,
         cursors: Cursors::default(),
         sessions: FetchSessions::new(config.broker.fetch_sessions_max, Arc::clone(&deps.entropy)),
@@ -208,7 +213,7 @@ async fn start_parts(
     };
     let groups = start_groups(config, deps, &cluster, &tenure, coordinating);
     let relay = Relay::new(Arc::clone(&deps.dialer), tenure, coordinating.clone());
-    let writer = start_writer(config, deps, &cluster, signal, announce, writing).await;
+    let writer = start_writer(config, deps, &cluster, signal, announce, costs, writing).await;
     Ok(Arc::new(Broker {
         metastore: metastore(),
         configs: BrokerConfigs::of(config, cluster.node_id()),
@@ -242,6 +247,22 @@ async fn follow_agents(cache: Arc<dyn ObjectCache>, cluster: Arc<ClusterView>, s
             Some(Err(_)) | None => return,
         }
     }
+}
+
+fn start_costs(config: &Config, deps: &Deps, cluster: &Arc<ClusterView>, tasks: &Tasks) -> Arc<Costs> {
+    let Some(display) = deps.costs.clone() else {
+        return Arc::default();
+    };
+    let costs = Arc::new(Costs::new(&display.prices, config.commit.commit_path));
+    let showing = show_costs(
+        Arc::clone(&costs),
+        display,
+        Arc::clone(cluster),
+        deps.metastore.clone(),
+        tasks.shutdown().clone(),
+    );
+    tasks.spawn_core("costs", showing);
+    costs
 }
 
 fn start_groups(
@@ -305,6 +326,7 @@ async fn start_writer(
     cluster: &ClusterView,
     signal: CommitSignal,
     announce: watch::Sender<Option<StreamId>>,
+    costs: Arc<Costs>,
     writing: &Tasks,
 ) -> WriterHandle {
     let committer = Committer::new(deps.metastore.clone(), Arc::clone(&deps.store), cluster.cluster_id());
@@ -317,6 +339,7 @@ async fn start_writer(
         interval: Duration::from_millis(config.commit.materialize_interval_ms),
         batches_max: config.commit.materialize_batch_size,
         signal,
+        costs: Arc::clone(&costs),
         entropy: Arc::clone(&deps.entropy),
         tasks: writing.clone(),
     };
@@ -344,6 +367,7 @@ async fn start_writer(
         uploads_max: config.write.uploads_max,
         watcher,
         push: deps.cache.clone().map(|cache| CachePush::new(cache, writing.clone())),
+        costs,
         stop: WriterStop {
             settle: times.settle,
             end_stream: times.end_stream,

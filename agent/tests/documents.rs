@@ -24,8 +24,9 @@ fn the_readme_lists_every_setting_of_the_migrations() {
 
 #[test]
 fn the_metrics_page_lists_every_metric_of_the_agent_and_of_what_it_stands_on() {
+    let agents = [agent::metrics::METRICS, agent::metrics::TOPIC_METRICS].concat();
     for (section, metrics) in [
-        ("metrics:agent", agent::metrics::METRICS),
+        ("metrics:agent", agents.as_slice()),
         ("metrics:metastore", metastore::METRICS),
         ("metrics:storage", storage::METRICS),
         ("metrics:process", telemetry::METRICS),

@@ -101,10 +101,12 @@ impl World {
                 interval: Duration::from_millis(10),
                 batches_max: 1000,
                 signal: CommitSignal::default(),
+                costs: Arc::default(),
                 entropy: Arc::new(SystemEntropy),
                 tasks: tasks.clone(),
             },
             push: None,
+            costs: Arc::default(),
             stop: WriterStop {
                 settle: PATIENCE,
                 end_stream: PATIENCE,

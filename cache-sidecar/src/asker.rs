@@ -1,6 +1,8 @@
 //! Who asks, and how: what a request says besides key and range.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
@@ -19,8 +21,8 @@ pub enum Lane {
     Cold,
 }
 
-/// What a request says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a request says of itself, and what it has cost so far.
+#[derive(Clone, Debug, Default)]
 pub struct Asker {
     /// Whose turn at S3 it takes.
     pub client: String,
@@ -30,6 +32,24 @@ pub struct Asker {
     pub former_owner: Option<String>,
     /// Whether S3 is left alone.
     pub only_if_cached: bool,
+    /// GETs that were sent to S3 for it, by whatever task.
+    pub gets: GetCount,
+}
+
+/// Counts GETs; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct GetCount(Arc<AtomicU64>);
+
+impl GetCount {
+    /// One more is sent.
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were sent. Whoever waits for a page knows of all that were sent for it: they are counted before they are.
+    pub fn so_far(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Asker {
@@ -50,6 +70,7 @@ impl Asker {
             },
             former_owner: text(FORMER_OWNER_HEADER).map(str::to_owned),
             only_if_cached: text(CACHE_CONTROL.as_str()).is_some_and(|value| value.contains(ONLY_IF_CACHED)),
+            gets: GetCount::default(),
         }
     }
 }

@@ -32,7 +32,7 @@ use storage::{ObjectStore as _, S3Store};
 use telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
-pub use asker::{Asker, Lane};
+pub use asker::{Asker, GetCount, Lane};
 pub use config::CacheConfig;
 pub use metrics::METRICS;
 pub use objects::Objects;

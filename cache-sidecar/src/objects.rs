@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
-use cache_api::contract::REQUEST_BYTES_MAX;
+use cache_api::contract::{GETS_PARAMETER, REQUEST_BYTES_MAX};
 use daemon::Tasks;
 use futures::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -82,8 +82,15 @@ type ReadPage = (PageSource, PageResult);
 pub struct Sources(Vec<PageSource>);
 
 impl Sources {
-    /// As `Cache-Status` has it (RFC 9211).
-    pub(crate) fn cache_status(&self) -> &'static str {
+    /// As `Cache-Status` has it (RFC 9211), with the GETs that S3 was sent for them.
+    pub(crate) fn cache_status(&self, gets: u64) -> String {
+        match gets {
+            0 => self.said().to_owned(),
+            gets => format!("{}; {GETS_PARAMETER}={gets}", self.said()),
+        }
+    }
+
+    fn said(&self) -> &'static str {
         let any = |source| self.0.contains(&source);
         let here = any(PageSource::Memory) || any(PageSource::Disk);
         match (any(PageSource::Origin), any(PageSource::Shared)) {

@@ -10,7 +10,7 @@ use storage::{GetRange, Got, ObjectStore, StorageError};
 use tokio::time::{Instant, timeout};
 use types::ObjectKey;
 
-use crate::asker::{Asker, Lane};
+use crate::asker::{Asker, GetCount, Lane};
 use crate::cache::Page;
 use crate::error::ObjectError;
 use crate::fair::FairQueue;
@@ -75,14 +75,15 @@ impl Way {
     }
 
     /// One GET, or a second one when it is slow: the first answer of the two.
-    async fn get(&self, object: &ObjectKey, range: GetRange) -> Result<Got, StorageError> {
+    async fn get(&self, object: &ObjectKey, range: GetRange, sent: &GetCount) -> Result<Got, StorageError> {
         let started = Instant::now();
-        let result = self.get_hedged(object, range).await;
+        let result = self.get_hedged(object, range, sent).await;
         self.hedge.took(started.elapsed());
         result
     }
 
-    async fn get_hedged(&self, object: &ObjectKey, range: GetRange) -> Result<Got, StorageError> {
+    async fn get_hedged(&self, object: &ObjectKey, range: GetRange, sent: &GetCount) -> Result<Got, StorageError> {
+        sent.count();
         let mut first = self.store.get(object, range);
         let Some(delay) = self.hedge.delay() else {
             return first.await;
@@ -93,6 +94,7 @@ impl Way {
         if !self.hedge.take() {
             return first.await;
         }
+        sent.count();
         let second = self.store.get(object, range);
         let first = first.map_ok(|got| (HedgeResult::Lost, got)).boxed();
         let second = second.map_ok(|got| (HedgeResult::Won, got)).boxed();
@@ -121,7 +123,7 @@ impl Origin {
         let _turn = way.turns.turn(&asker.client).await;
         metrics::observe_fetch_wait(way.name, queued.elapsed());
         let asked = self.page_bytes.bytes_of(run);
-        match way.get(object, GetRange::Bytes(asked)).await {
+        match way.get(object, GetRange::Bytes(asked), &asker.gets).await {
             Ok(got) if got.range.start == asked.start => run.clone().map(|index| self.cut(&got, index)).collect(),
             Ok(got) => {
                 let error = ObjectError::Origin(format!("S3 answered {} when asked for {asked}", got.range));

@@ -167,7 +167,7 @@ fn stamped(mut bytes: BytesMut, taken: &[(usize, usize, Offset)]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use types::{ByteRange, ObjectKey};
+    use types::{ByteRange, ObjectKey, TopicNumber};
 
     use super::*;
 
@@ -185,6 +185,7 @@ mod tests {
 
     fn piece(base: i64, start: u64, read: usize, row_bytes: usize) -> Piece {
         Piece {
+            topic: TopicNumber(1),
             object: ObjectId(9),
             key: ObjectKey::new("key"),
             range: ByteRange {

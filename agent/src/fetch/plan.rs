@@ -1,7 +1,7 @@
 //! Which bytes to read for a fetch. Pure.
 
 use metastore::{IndexedRange, PlannedPartition};
-use types::{ByteRange, ObjectId, ObjectKey, Offset};
+use types::{ByteRange, ObjectId, ObjectKey, Offset, TopicNumber};
 
 use crate::fetch::cursors::Cursors;
 use crate::fetch::read::Lane;
@@ -13,6 +13,8 @@ const GAP_BYTES_MAX: u64 = 32 * 1024;
 /// Bytes of one index row, or a part of them, from a batch's first byte on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
+    /// Whose records they are.
+    pub topic: TopicNumber,
     /// The object.
     pub object: ObjectId,
     /// Its key.
@@ -27,11 +29,17 @@ pub struct Piece {
     pub lane: Lane,
 }
 
-/// The pieces that hold the records of one partition from `from` on, about `bytes_max` of them.
+/// The pieces that hold the records of one partition of `topic` from `from` on, about `bytes_max` of them.
 ///
 /// Reading starts at the batch that holds the offset where that is known, else at its row's start: the walk over the
 /// batches will find it.
-pub fn pieces(planned: &PlannedPartition, from: Offset, bytes_max: u64, cursors: &Cursors) -> Vec<Piece> {
+pub fn pieces(
+    topic: TopicNumber,
+    planned: &PlannedPartition,
+    from: Offset,
+    bytes_max: u64,
+    cursors: &Cursors,
+) -> Vec<Piece> {
     let lane = if is_all(planned) { Lane::Hot } else { Lane::Cold };
     let mut pieces = Vec::new();
     let mut left = bytes_max;
@@ -39,7 +47,7 @@ pub fn pieces(planned: &PlannedPartition, from: Offset, bytes_max: u64, cursors:
         if left == 0 {
             break;
         }
-        let piece = piece(row, from, left, lane, cursors);
+        let piece = piece(topic, row, from, left, lane, cursors);
         left = left.saturating_sub(piece.range.len());
         let cut_short = piece.range.end < piece.row_end;
         pieces.push(piece);
@@ -50,8 +58,9 @@ pub fn pieces(planned: &PlannedPartition, from: Offset, bytes_max: u64, cursors:
     pieces
 }
 
-fn piece(row: &IndexedRange, from: Offset, bytes_max: u64, lane: Lane, cursors: &Cursors) -> Piece {
+fn piece(topic: TopicNumber, row: &IndexedRange, from: Offset, bytes_max: u64, lane: Lane, cursors: &Cursors) -> Piece {
     let at = |start: u64, base_offset: Offset, end: u64| Piece {
+        topic,
         object: row.object,
         key: row.key.clone(),
         range: ByteRange { start, end },
@@ -120,6 +129,8 @@ pub fn merge(pieces: &[Piece]) -> Vec<MergedRead> {
 mod tests {
     use super::*;
 
+    const TOPIC: TopicNumber = TopicNumber(1);
+
     fn row(base: i64, next: i64, object: i64, start: u64, end: u64) -> IndexedRange {
         IndexedRange {
             base_offset: Offset(base),
@@ -145,7 +156,7 @@ mod tests {
             row(10, 20, 2, 0, 100),
             row(20, 30, 3, 0, 100),
         ]);
-        let pieces = pieces(&planned, Offset(0), 150, &Cursors::default());
+        let pieces = pieces(TOPIC, &planned, Offset(0), 150, &Cursors::default());
         let ranges: Vec<_> = pieces
             .iter()
             .map(|piece| (piece.object.0, piece.range.start, piece.range.end))
@@ -155,7 +166,10 @@ mod tests {
 
     #[test]
     fn a_read_is_of_the_tail_if_its_plan_reaches_the_end_of_the_log() {
-        let lane = |next| pieces(&planned(vec![row(0, next, 1, 0, 9)]), Offset(0), 9, &Cursors::default())[0].lane;
+        let lane = |next| {
+            let planned = planned(vec![row(0, next, 1, 0, 9)]);
+            pieces(TOPIC, &planned, Offset(0), 9, &Cursors::default())[0].lane
+        };
         assert_eq!((lane(1000), lane(999)), (Lane::Hot, Lane::Cold));
     }
 
@@ -163,13 +177,13 @@ mod tests {
     fn a_known_batch_is_read_from_its_first_byte_and_an_unknown_one_from_its_rows() {
         let planned = planned(vec![row(0, 100, 1, 1000, 9000)]);
         let cursors = Cursors::default();
-        let unknown = pieces(&planned, Offset(50), 10, &cursors);
+        let unknown = pieces(TOPIC, &planned, Offset(50), 10, &cursors);
         assert_eq!(
             (unknown[0].range.start, unknown[0].range.end, unknown[0].base_offset.0),
             (1000, 9000, 0)
         );
         cursors.note(ObjectId(1), 9000, Offset(50), 5000);
-        let known = pieces(&planned, Offset(50), 10, &cursors);
+        let known = pieces(TOPIC, &planned, Offset(50), 10, &cursors);
         assert_eq!(
             (known[0].range.start, known[0].range.end, known[0].base_offset.0),
             (5000, 5010, 50)
@@ -179,6 +193,7 @@ mod tests {
     #[test]
     fn neighbours_in_one_object_become_one_request() {
         let piece = |object: i64, start: u64, end: u64| Piece {
+            topic: TOPIC,
             object: ObjectId(object),
             key: ObjectKey::new(format!("key-{object}")),
             range: ByteRange { start, end },

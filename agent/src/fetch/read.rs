@@ -1,18 +1,20 @@
 //! Bytes of objects: from the sidecar while it answers, else from S3. And into the sidecar, for the readers to come.
 
-use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use cache_api::CacheError;
+use cache_api::{CacheError, ServedRange};
 use daemon::Tasks;
 use metastore::LiveAgent;
 use metrics::counter;
 use storage::{GetRange, ObjectStore, StorageError, StorageErrorKind};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug, debug_span};
-use types::{ByteRange, ObjectKey};
+use types::{ByteRange, ObjectKey, TopicNumber};
+
+use crate::costs::Costs;
+use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
 
 /// Bytes of objects under way to sidecars, which stay in memory until they are there. Ours: twelve default objects; a second of
 /// the largest write rate of an agent.
@@ -34,7 +36,7 @@ pub enum Lane {
 #[async_trait]
 pub trait ObjectCache: Send + Sync + std::fmt::Debug + 'static {
     /// Exactly the bytes of `range`, in memory of their own.
-    async fn get_range(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<BytesMut, CacheError>;
+    async fn get_range(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<ServedRange, CacheError>;
 
     /// Takes a whole object that S3 has already.
     async fn push(&self, key: &ObjectKey, object: Bytes) -> Result<(), CacheError>;
@@ -48,12 +50,21 @@ pub trait ObjectCache: Send + Sync + std::fmt::Debug + 'static {
 pub struct ObjectReader {
     cache: Option<Arc<dyn ObjectCache>>,
     store: Arc<dyn ObjectStore>,
+    costs: Arc<Costs>,
+}
+
+/// What was read, and what it took.
+#[derive(Debug)]
+pub struct ReadRange {
+    /// Exactly the bytes asked for, in memory of their own.
+    pub bytes: BytesMut,
+    gets: u64,
 }
 
 impl ObjectReader {
     /// A reader; without a cache it asks S3 for everything.
-    pub fn new(cache: Option<Arc<dyn ObjectCache>>, store: Arc<dyn ObjectStore>) -> Self {
-        Self { cache, store }
+    pub fn new(cache: Option<Arc<dyn ObjectCache>>, store: Arc<dyn ObjectStore>, costs: Arc<Costs>) -> Self {
+        Self { cache, store, costs }
     }
 
     /// Whether bytes come from a cache, so that S3 may know better.
@@ -64,15 +75,15 @@ impl ObjectReader {
     /// The same without the cache.
     #[must_use]
     pub fn of_store(&self) -> Self {
-        Self::new(None, Arc::clone(&self.store))
+        Self::new(None, Arc::clone(&self.store), Arc::clone(&self.costs))
     }
 
-    /// Exactly the bytes of `range`, in memory of their own.
-    pub async fn read(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<BytesMut, StorageError> {
+    /// Exactly the bytes of `range`; [`ObjectReader::charge`] has then to be told for whom.
+    pub async fn read(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<ReadRange, StorageError> {
         if let Some(cache) = &self.cache {
             let span = debug_span!("sidecar", object.key = %key);
             match cache.get_range(key, range, lane).instrument(span).await {
-                Ok(bytes) => return Ok(bytes),
+                Ok(ServedRange { bytes, gets }) => return Ok(ReadRange { bytes, gets }),
                 Err(error) => {
                     counter!(CACHE_FALLBACKS).increment(1);
                     debug!(object.key = %key, %range, %error, "sidecar did not serve, reading from S3");
@@ -90,10 +101,14 @@ impl ObjectReader {
                 message,
             });
         }
-        Ok(got
-            .bytes
-            .try_into_mut()
-            .unwrap_or_else(|shared| BytesMut::from(shared.as_ref())))
+        let shared_or_not = got.bytes.try_into_mut();
+        let bytes = shared_or_not.unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+        Ok(ReadRange { bytes, gets: 1 })
+    }
+
+    /// Has topics pay for a read, by the bytes that it was for.
+    pub fn charge(&self, read: &ReadRange, topics: impl Iterator<Item = (TopicNumber, u64)>) {
+        self.costs.gets(read.gets, topics);
     }
 }
 
@@ -149,7 +164,7 @@ mod tests {
 
     #[async_trait]
     impl ObjectCache for Frozen {
-        async fn get_range(&self, key: &ObjectKey, _range: ByteRange, _lane: Lane) -> Result<BytesMut, CacheError> {
+        async fn get_range(&self, key: &ObjectKey, _range: ByteRange, _lane: Lane) -> Result<ServedRange, CacheError> {
             Err(CacheError::NotFound(key.to_string()))
         }
 

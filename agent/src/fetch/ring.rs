@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use cache_api::{CacheClient, CacheError, ReadHints};
+use bytes::Bytes;
+use cache_api::{CacheClient, CacheError, ReadHints, ServedRange};
 use metastore::LiveAgent;
 use metrics::gauge;
 use tokio::time::Instant;
@@ -110,7 +110,7 @@ impl CacheRing {
 
 #[async_trait]
 impl ObjectCache for CacheRing {
-    async fn get_range(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<BytesMut, CacheError> {
+    async fn get_range(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<ServedRange, CacheError> {
         let (owner, former_owner) = self.owner(key);
         let hints = ReadHints {
             cold: lane == Lane::Cold,

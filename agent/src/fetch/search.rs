@@ -72,7 +72,7 @@ impl TimeSearch<'_> {
         let Some(first) = first else { return Ok(None) };
         let mut rows = Rows::from(first.base_offset);
         while let Some(row) = rows.next(self).await? {
-            let bytes = self.reader.read(&row.key, row.range, Lane::Cold).await?;
+            let bytes = self.read(&row).await?;
             let (base_offset, from) = (row.base_offset, self.ends.log_start);
             let search = move || first_at_or_after(&bytes, base_offset, from, timestamp);
             if let Some(record) = apart(search).await? {
@@ -93,11 +93,18 @@ impl TimeSearch<'_> {
         let mut rows = Rows::from(self.ends.log_start);
         let mut best = None;
         while let Some(row) = rows.next(self).await? {
-            let bytes: BytesMut = self.reader.read(&row.key, row.range, Lane::Cold).await?;
+            let bytes = self.read(&row).await?;
             let (base_offset, from) = (row.base_offset, self.ends.log_start);
             best = apart(move || latest(&bytes, base_offset, from, best)).await?;
         }
         Ok(best)
+    }
+
+    async fn read(self, row: &IndexedRange) -> Result<BytesMut, StorageError> {
+        let read = self.reader.read(&row.key, row.range, Lane::Cold).await?;
+        self.reader
+            .charge(&read, [(self.partition.0, row.range.len())].into_iter());
+        Ok(read.bytes)
     }
 
     async fn permit(&self) -> tokio::sync::SemaphorePermit<'_> {

@@ -215,7 +215,7 @@ impl Fetcher {
             };
             let mine = planned
                 .as_ref()
-                .map(|planned| pieces(planned, wanted.from, bytes, &self.cursors))
+                .map(|planned| pieces(wanted.topic, planned, wanted.from, bytes, &self.cursors))
                 .unwrap_or_default();
             counts.push(mine.len());
             all.extend(mine);
@@ -360,7 +360,10 @@ async fn read_pieces(reader: &ObjectReader, pieces: &[Piece]) -> Vec<Result<Byte
     let mut bytes: Vec<Option<Result<BytesMut, StorageError>>> = pieces.iter().map(|_| None).collect();
     for (read, result) in reads.iter().zip(results) {
         match result {
-            Ok(mut whole) => {
+            Ok(got) => {
+                let topics = read.pieces.iter().map(|n| (pieces[*n].topic, pieces[*n].range.len()));
+                reader.charge(&got, topics);
+                let mut whole = got.bytes;
                 // From the back, so that what is split off needs no copy.
                 for n in read.pieces.iter().rev() {
                     let within = relative(pieces[*n].range, read.range.start);

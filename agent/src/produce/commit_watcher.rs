@@ -21,6 +21,7 @@ use tracing::{error, warn};
 use types::{Entropy, Slot, SlotSeq, StreamId};
 
 use crate::config::CommitPath;
+use crate::costs::Costs;
 use crate::hints::{CommitSignal, SignalListener};
 use crate::metrics::{COMMIT_LAG, INVOKE_FAILURES, REFUSED_SLOTS, STALLED_COMMITS, UNSEQUENCED_AGE};
 use crate::produce::invoke::{self, CommitFunction};
@@ -59,6 +60,8 @@ pub struct CommitWatcher {
     pub batches_max: usize,
     /// Hints, taken and given.
     pub signal: CommitSignal,
+    /// Where it is said what is paid for.
+    pub costs: Arc<Costs>,
     /// Spreads retries.
     pub entropy: Arc<dyn Entropy>,
     /// Where hints are sent from. When these tasks are told to end, the agent stops: from then on every slot is late,
@@ -176,6 +179,7 @@ impl CommitWatcher {
         waiting: &VecDeque<WaitingSlot>,
     ) -> anyhow::Result<Vec<CommittedSlot>> {
         let slots = self.next_slots(waiting);
+        self.costs.invocation(&slots);
         let response = invoke::commit(function, &slots).await?;
         self.signal.raise();
         let answered = slots.iter().zip(response.slots);

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 use types::{ClusterId, ContentId, Entropy, Slot};
 
+use crate::costs::Costs;
 use crate::metrics::{TOMBSTONES, UPLOAD_RETRIES};
 use crate::produce::object::{SealedObject, tombstone};
 use crate::produce::stream::SlotDecision;
@@ -27,11 +28,17 @@ const DATA_TRIED_FOR: Duration = Duration::from_secs(30);
 const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Puts `object` into its slot and returns once the slot is decided, however long that takes.
-pub async fn decide_slot(store: &dyn ObjectStore, entropy: &dyn Entropy, object: SealedObject) -> SlotDecision {
+/// Puts `object` into its slot and returns once the slot is decided, however long that takes. Its topics pay for every try.
+pub async fn decide_slot(
+    store: &dyn ObjectStore,
+    entropy: &dyn Entropy,
+    costs: &Costs,
+    object: SealedObject,
+) -> SlotDecision {
     let footer = Arc::clone(&object.footer.footer);
     let mut tries = Tries::new();
     while !tries.data_given_up {
+        costs.put(&footer);
         match put(store, &object).await {
             Ok(found) => return found.decision(footer.content),
             Err(error) => tries.wait_after(&error, entropy).await,
@@ -40,6 +47,7 @@ pub async fn decide_slot(store: &dyn ObjectStore, entropy: &dyn Entropy, object:
     error!(slot = %footer.slot, "object cannot be stored, its stream will be ended");
     let end = tombstone(footer.cluster, footer.slot, ContentId(entropy.uuid_v4()));
     loop {
+        costs.put(&footer);
         match put(store, &end).await {
             Ok(found) => {
                 if found.holds(end.footer.footer.content) {
@@ -198,7 +206,7 @@ mod tests {
     }
 
     async fn decided(store: &MemoryStore) -> SlotDecision {
-        decide_slot(store, &SystemEntropy, object(1)).await
+        decide_slot(store, &SystemEntropy, &Costs::default(), object(1)).await
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug_span, info, warn};
 use types::{ClusterId, ContentId, Slot, StreamId};
 
+use crate::costs::Costs;
 use crate::fetch::read::CachePush;
 use crate::metrics::{BUFFER_SECONDS, FENCED_STREAMS, OBJECT_BYTES, OBJECTS_SEALED, UNCOMMITTED_SLOTS};
 use crate::produce::buffer::{Buffer, Entry, SealReason, SealRules};
@@ -52,6 +53,8 @@ pub struct WriterDeps {
     pub watcher: CommitWatcher,
     /// Where objects go besides S3.
     pub push: Option<CachePush>,
+    /// Where it is said what is paid for.
+    pub costs: Arc<Costs>,
     /// How long a stop may take.
     pub stop: WriterStop,
     /// Where the watchers run, and the moves to a new stream.
@@ -235,11 +238,14 @@ impl Writer {
         histogram!(BUFFER_SECONDS).record(waited.unwrap_or_default());
         self.stream.begin(entries, object.footer.clone());
         let (store, entropy) = (Arc::clone(&self.deps.store), Arc::clone(&self.deps.streams.entropy));
-        let push = self.deps.push.clone();
+        let (push, costs) = (self.deps.push.clone(), Arc::clone(&self.deps.costs));
         let upload = async move {
-            let decision = decide_slot(store.as_ref(), entropy.as_ref(), object.clone()).await;
-            if let (SlotDecision::Ours, Some(push)) = (decision, push) {
-                push.push(object_format::slot_key(slot), object.bytes);
+            let decision = decide_slot(store.as_ref(), entropy.as_ref(), &costs, object.clone()).await;
+            if decision == SlotDecision::Ours {
+                costs.event(&object.footer.footer);
+                if let Some(push) = push {
+                    push.push(object_format::slot_key(slot), object.bytes);
+                }
             }
             (slot, decision)
         };

@@ -118,7 +118,7 @@ impl TestAgent {
             writer: WriterHandle::channel().0,
             fetcher: Fetcher {
                 planner: Arc::new(Planner::new(metastore)),
-                reader: ObjectReader::new(None, Arc::new(MemoryStore::new())),
+                reader: ObjectReader::new(None, Arc::new(MemoryStore::new()), Arc::default()),
                 ends: LogEndsWatch::default(),
                 cursors: Cursors::default(),
                 sessions: FetchSessions::new(FETCH_SESSIONS_MAX, Arc::new(SystemEntropy)),

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use agent::fetch::read::{Lane, ObjectCache};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use cache_api::CacheError;
+use cache_api::{CacheError, ServedRange};
 use types::{ByteRange, ObjectKey};
 
 /// Serves the objects pushed into it, with one bit flipped.
@@ -33,7 +33,7 @@ impl DamagedCache {
 
 #[async_trait]
 impl ObjectCache for DamagedCache {
-    async fn get_range(&self, key: &ObjectKey, range: ByteRange, _lane: Lane) -> Result<BytesMut, CacheError> {
+    async fn get_range(&self, key: &ObjectKey, range: ByteRange, _lane: Lane) -> Result<ServedRange, CacheError> {
         let mut state = self.0.lock().unwrap();
         state.reads += 1;
         let object = state
@@ -42,7 +42,7 @@ impl ObjectCache for DamagedCache {
             .ok_or_else(|| CacheError::NotFound(key.to_string()))?;
         let mut bytes = BytesMut::from(&object[range.start as usize..range.end as usize]);
         bytes[state.flipped] ^= 1;
-        Ok(bytes)
+        Ok(ServedRange { bytes, gets: 0 })
     }
 
     async fn push(&self, key: &ObjectKey, object: Bytes) -> Result<(), CacheError> {

@@ -111,6 +111,7 @@ impl World {
             store: self.store.clone(),
             cache,
             function: None,
+            costs: None,
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(self.entropy.next_u64())),
             dialer: self.pipes.clone(),

@@ -21,7 +21,7 @@ use types::{ByteRange, ObjectKey};
 use crate::asker::Asker;
 use crate::error::ObjectError;
 use crate::metrics;
-use crate::objects::{Found, Objects, Sources};
+use crate::objects::{Found, Objects};
 use crate::range_header::{self, Wanted};
 
 pub(crate) async fn get(
@@ -34,9 +34,11 @@ pub(crate) async fn get(
     let span = debug_span!("get", object.key = %key);
     let traceparent = headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
     telemetry::follow(&span, traceparent.and_then(TraceContext::parse));
-    let response = match read(&objects, &key, &headers, &extensions).instrument(span).await {
+    let asker = asker(&headers, &extensions);
+    let response = match read(&objects, &key, &headers, &asker).instrument(span).await {
         Ok((wanted, found)) => {
-            let head = answer_head(&key, wanted, found.range, found.object_bytes, &found.sources);
+            let cache_status = found.sources.cache_status(asker.gets.so_far());
+            let head = answer_head(&key, wanted, found.range, found.object_bytes, cache_status);
             head.body(Body::new(Pieces::from(found)))
                 .map_err(|_| ObjectError::BadRequest("the key fits no header"))
         }
@@ -78,10 +80,10 @@ async fn read(
     objects: &Objects,
     key: &ObjectKey,
     headers: &HeaderMap,
-    extensions: &Extensions,
+    asker: &Asker,
 ) -> Result<(Wanted, Found), ObjectError> {
     let wanted = wanted(headers)?;
-    Ok((wanted, objects.read(key, wanted, &asker(headers, extensions)).await?))
+    Ok((wanted, objects.read(key, wanted, asker).await?))
 }
 
 async fn describe(
@@ -91,12 +93,14 @@ async fn describe(
     extensions: &Extensions,
 ) -> Result<Response<Body>, ObjectError> {
     let wanted = wanted(headers)?;
-    let (object_bytes, sources) = objects.object_bytes(key, &asker(headers, extensions)).await?;
+    let asker = asker(headers, extensions);
+    let (object_bytes, sources) = objects.object_bytes(key, &asker).await?;
     let range = wanted.within(object_bytes);
     let range = range.ok_or(ObjectError::RangeNotSatisfiable {
         object_bytes: Some(object_bytes),
     })?;
-    let head = answer_head(key, wanted, range, object_bytes, &sources);
+    let cache_status = sources.cache_status(asker.gets.so_far());
+    let head = answer_head(key, wanted, range, object_bytes, cache_status);
     head.body(Body::empty())
         .map_err(|_| ObjectError::BadRequest("the key fits no header"))
 }
@@ -123,7 +127,7 @@ fn answer_head(
     wanted: Wanted,
     range: ByteRange,
     object_bytes: u64,
-    sources: &Sources,
+    cache_status: String,
 ) -> axum::http::response::Builder {
     // Objects never change, so key and size name the bytes.
     let etag = format!("\"{:08x}-{object_bytes:x}\"", crc32c::crc32c(key.as_str().as_bytes()));
@@ -132,7 +136,7 @@ fn answer_head(
         .header(CONTENT_LENGTH, range.len())
         .header(ACCEPT_RANGES, "bytes")
         .header(ETAG, etag)
-        .header(CACHE_STATUS, sources.cache_status());
+        .header(CACHE_STATUS, cache_status);
     if wanted == Wanted::Full {
         return head.status(StatusCode::OK);
     }

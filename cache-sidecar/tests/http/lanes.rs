@@ -34,7 +34,7 @@ async fn readers_of_old_data_that_wait_for_s3_do_not_keep_the_tail_waiting() {
         slow.entered.acquire().await.unwrap().forget();
         let range = 150 * PAGE..150 * PAGE + 9;
         let got = sidecar.client.get_range(&key, bytes(&range), &hot).await;
-        assert!(got.unwrap() == slice(&body, range));
+        assert!(got.unwrap().bytes == slice(&body, range));
         slow.gate.add_permits(1000);
     };
     let (cold, ()) = tokio::join!(join_all(waiting), tail);
@@ -76,7 +76,7 @@ async fn a_client_that_asks_for_everything_leaves_a_turn_at_s3_to_others() {
 }
 
 #[tokio::test]
-async fn an_answer_says_whether_it_came_from_here_or_from_s3_or_was_shared() {
+async fn an_answer_says_whether_it_came_from_here_or_from_s3_or_was_shared_and_what_it_took() {
     let sidecar = Sidecar::start_gated().await;
     let (key, _) = sidecar.store("told", 4 * PAGE as usize).await;
     let status = async |range: &str| {
@@ -97,12 +97,15 @@ async fn an_answer_says_whether_it_came_from_here_or_from_s3_or_was_shared() {
     assert_eq!(
         both,
         [
-            "yaks-cache; fwd=uri-miss; stored",
-            "yaks-cache; fwd=uri-miss; stored; collapsed"
+            "yaks-cache; fwd=uri-miss; stored; collapsed",
+            "yaks-cache; fwd=uri-miss; stored; yaks-gets=1"
         ]
     );
     assert_eq!(status("bytes=0-9").await, "yaks-cache; hit; detail=memory");
-    assert_eq!(status("bytes=0-99999").await, "yaks-cache; fwd=partial; stored");
+    assert_eq!(
+        status("bytes=0-99999").await,
+        "yaks-cache; fwd=partial; stored; yaks-gets=1"
+    );
     let head = sidecar.send("HEAD", &key, None).await;
     assert_eq!(head.header("cache-status"), "yaks-cache; hit; detail=memory");
 }
@@ -127,6 +130,7 @@ async fn a_get_that_is_slower_than_others_is_sent_again_and_the_first_answer_tak
     };
     let (read, ()) = tokio::join!(reader, opened);
     assert_eq!(read.unwrap().0, 10);
+    assert_eq!(asker.gets.so_far(), 102, "both are paid for");
     let result = |result| counted(&format!(r#"yaks_cache_hedges_total{{result="{result}"}}"#));
     assert_eq!(result("won") + result("lost"), 1);
 }

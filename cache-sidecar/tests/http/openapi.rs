@@ -186,4 +186,9 @@ fn the_openapi_file_names_the_headers_of_the_contract() {
         contract::FORMER_OWNER_HEADER,
     ];
     assert_eq!(named, BTreeSet::from(known));
+    for status in ["200", "206"] {
+        let headers = &document["paths"][OBJECTS]["get"]["responses"][status]["headers"];
+        let said = headers[contract::CACHE_STATUS]["description"].as_str().unwrap();
+        assert!(said.contains(contract::GETS_PARAMETER), "{status}: {said}");
+    }
 }

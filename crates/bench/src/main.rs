@@ -8,12 +8,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use bench::config::{ProduceFlags, TargetFlags};
-use bench::cost::prices::{self, Prices};
 use bench::cost::{self, CostFlags};
 use bench::load::{self, Lagging, Plan};
 use bench::report::Report;
 use bench::suite;
 use clap::Parser as _;
+use prices::Prices;
 
 use crate::cli::{Cli, Command};
 

@@ -19,7 +19,8 @@ use types::{ByteRange, ObjectKey};
 use crate::CacheError;
 use crate::breaker::Breaker;
 use crate::contract::{
-    CACHE_HEADER, CLIENT_HEADER, COLD, FORMER_OWNER_HEADER, LANE_HEADER, ONLY_IF_CACHED, REQUEST_BYTES_MAX, object_path,
+    CACHE_HEADER, CACHE_STATUS, CLIENT_HEADER, COLD, FORMER_OWNER_HEADER, LANE_HEADER, ONLY_IF_CACHED,
+    REQUEST_BYTES_MAX, gets_of, object_path,
 };
 
 /// The sidecar is in the same task or zone, where a handshake takes well under a millisecond.
@@ -54,6 +55,15 @@ pub struct ReadHints {
     pub cold: bool,
     /// The base URL of the sidecar that had the object until lately.
     pub former_owner: Option<String>,
+}
+
+/// A range as a sidecar served it.
+#[derive(Debug)]
+pub struct ServedRange {
+    /// Exactly the bytes asked for, in one allocation that is the caller's to write to.
+    pub bytes: BytesMut,
+    /// GETs that S3 was sent for it.
+    pub gets: u64,
 }
 
 /// What a sidecar has of a range.
@@ -98,13 +108,13 @@ impl CacheClient {
         }
     }
 
-    /// Exactly the bytes of `range`, in one allocation that is the caller's to write to.
+    /// Exactly the bytes of `range`.
     pub async fn get_range(
         &self,
         key: &ObjectKey,
         range: ByteRange,
         hints: &ReadHints,
-    ) -> Result<BytesMut, CacheError> {
+    ) -> Result<ServedRange, CacheError> {
         let mut request = self.ranged(key, range)?;
         if hints.cold {
             request = request.header(LANE_HEADER, COLD);
@@ -113,8 +123,11 @@ impl CacheClient {
             request = request.header(FORMER_OWNER_HEADER, url);
         }
         self.guarded(REQUEST_TIMEOUT, async {
-            let body = self.partial(key, request).await?.into_body();
-            gather(body, key, range).await
+            let answer = self.partial(key, request).await?;
+            let status = answer.headers().get(CACHE_STATUS);
+            let gets = status.and_then(|status| status.to_str().ok()).map_or(0, gets_of);
+            let bytes = gather(answer.into_body(), key, range).await?;
+            Ok(ServedRange { bytes, gets })
         })
         .await
     }

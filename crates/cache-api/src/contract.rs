@@ -15,6 +15,9 @@ pub const CACHE_VERSION: &str = "1";
 /// How a GET was served, as RFC 9211 has it.
 pub const CACHE_STATUS: &str = "cache-status";
 
+/// A parameter of it: how many GETs the sidecar has sent to S3 for this answer. Where it is missing, none.
+pub const GETS_PARAMETER: &str = "yaks-gets";
+
 /// A request may name its client with this header: clients take turns at S3. Without it the address counts.
 pub const CLIENT_HEADER: &str = "x-yaks-client";
 
@@ -51,6 +54,17 @@ pub const TOO_LARGE: &str = "too_large";
 /// Most bytes of one GET or PUT. Ours: twelve default objects; bounds what one request can take of the memory.
 pub const REQUEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// The GETs that a `Cache-Status` tells of; what is not understood is as if it had not been said.
+pub fn gets_of(cache_status: &str) -> u64 {
+    let parameters = cache_status
+        .split([',', ';'])
+        .filter_map(|part| part.trim().split_once('='));
+    let gets = parameters.filter(|(name, _)| *name == GETS_PARAMETER);
+    gets.filter_map(|(_, value)| value.parse::<u32>().ok())
+        .map(u64::from)
+        .sum()
+}
+
 /// Path of an object: the key with everything but unreserved characters (RFC 3986) and `/` percent-encoded.
 pub fn object_path(key: &ObjectKey) -> String {
     let mut path = String::with_capacity(OBJECTS_PATH.len() + key.as_str().len());
@@ -67,6 +81,19 @@ pub fn object_path(key: &ObjectKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_gets_of_an_answer_are_read_from_among_what_else_is_said() {
+        for (said, gets) in [
+            ("yaks-cache; fwd=uri-miss; stored; yaks-gets=2", 2),
+            ("yaks-cache;yaks-gets=1;fwd=partial, nginx; hit", 1),
+            ("yaks-cache; hit; detail=memory", 0),
+            ("yaks-cache; yaks-gets=many; not-yaks-gets=3", 0),
+            ("", 0),
+        ] {
+            assert_eq!(gets_of(said), gets, "{said}");
+        }
+    }
 
     #[test]
     fn slot_keys_read_as_they_are_and_odd_keys_are_encoded() {

@@ -5,5 +5,5 @@ mod client;
 pub mod contract;
 mod error;
 
-pub use client::{CacheClient, CachedRange, ReadHints};
+pub use client::{CacheClient, CachedRange, ReadHints, ServedRange};
 pub use error::CacheError;

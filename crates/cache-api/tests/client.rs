@@ -49,7 +49,8 @@ async fn error_of(status: u16, body: &'static str, marked: bool) -> CacheError {
 #[tokio::test]
 async fn exactly_the_bytes_asked_for_come_back_writable() {
     let (client, _) = client_of(206, "tail", true).await;
-    let mut bytes = client.get_range(&key(), RANGE, &ReadHints::default()).await.unwrap();
+    let served = client.get_range(&key(), RANGE, &ReadHints::default()).await.unwrap();
+    let mut bytes = served.bytes;
     bytes[0] = b'm';
     assert_eq!(&bytes[..], b"mail");
 }

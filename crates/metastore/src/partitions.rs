@@ -57,4 +57,7 @@ pub trait Partitions {
         &self,
         partitions: &[(TopicNumber, PartitionIndex)],
     ) -> Result<BTreeMap<(TopicNumber, PartitionIndex), u64>, MetastoreError>;
+
+    /// The same for whole topics, all there are. Work is proportional to the partitions, not to the index.
+    async fn topic_bytes(&self) -> Result<BTreeMap<TopicNumber, u64>, MetastoreError>;
 }

@@ -116,6 +116,7 @@ impl Fleet {
                 let process = process.clone();
                 Arc::new(FunctionClient { process, function }) as _
             }),
+            costs: None,
             clock: Arc::new(self.services.clock),
             entropy: self.dice.entropy(),
             dialer: Arc::new(NoDialer),

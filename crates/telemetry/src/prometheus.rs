@@ -1,5 +1,7 @@
 //! The process's metrics registry, rendered when Prometheus asks.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use metrics::{Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use types::{Metric, MetricKind, MetricLabel, MetricUnit};
@@ -38,28 +40,47 @@ types::metric_list! {
 
 /// The registry of this process.
 #[derive(Clone)]
-pub struct Telemetry(PrometheusHandle);
+pub struct Telemetry {
+    registry: PrometheusHandle,
+    /// What the last [`Telemetry::show`] set.
+    shown: Arc<Mutex<Option<PrometheusHandle>>>,
+}
 
 impl Telemetry {
+    fn new(registry: PrometheusHandle) -> Self {
+        Self {
+            registry,
+            shown: Arc::default(),
+        }
+    }
+
     /// Tells what `metrics` mean, and serves them from now on: a counter that appears with its first event shows no increase then.
     pub fn register(&self, metrics: &[Metric]) {
-        for metric in metrics {
-            describe(metric);
-            for labels in labels_at_start(metric.labels) {
-                serve_at_zero(metric, labels);
-            }
-        }
+        serve(metrics);
+    }
+
+    /// Shows `metrics`, which are in no registry, as `set` sets them, in place of what the last call set: a series that is not set any
+    /// more is gone, which no series of a registry ever is.
+    pub fn show(&self, metrics: &[Metric], set: impl FnOnce()) {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            serve(metrics);
+            set();
+        });
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorder.handle());
     }
 
     /// All metrics in Prometheus's text format.
     pub fn render_metrics(&self) -> String {
-        self.0.render()
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = shown.map(|shown| shown.render()).unwrap_or_default();
+        self.registry.render() + &shown
     }
 
     /// Folds recorded values into their buckets. Has to run every few seconds: until it does, or somebody scrapes,
     /// every value recorded in a histogram stays in memory.
     pub fn run_upkeep(&self) {
-        self.0.run_upkeep();
+        self.registry.run_upkeep();
     }
 }
 
@@ -70,7 +91,7 @@ impl std::fmt::Debug for Telemetry {
 }
 
 pub(crate) fn install() -> Result<Telemetry, BuildError> {
-    Ok(Telemetry(builder()?.install_recorder()?))
+    Ok(Telemetry::new(builder()?.install_recorder()?))
 }
 
 pub(crate) fn record_build_info(service: &'static str) {
@@ -78,9 +99,19 @@ pub(crate) fn record_build_info(service: &'static str) {
     gauge!(BUILD_INFO, "service" => service, "version" => types::VERSION, "commit" => types::COMMIT).set(1.0);
 }
 
+fn serve(metrics: &[Metric]) {
+    for metric in metrics {
+        describe(metric);
+        for labels in labels_at_start(metric.labels) {
+            serve_at_zero(metric, labels);
+        }
+    }
+}
+
 fn describe(metric: &Metric) {
     let unit = match metric.unit {
-        MetricUnit::Count => Unit::Count,
+        // For dollars the library has no word.
+        MetricUnit::Count | MetricUnit::DollarsPerHour => Unit::Count,
         MetricUnit::Bytes => Unit::Bytes,
         MetricUnit::Seconds => Unit::Seconds,
     };
@@ -126,7 +157,7 @@ mod tests {
     #[test]
     fn durations_are_rendered_as_buckets_and_the_build_is_named() {
         let recorder = builder().unwrap().build_recorder();
-        let telemetry = Telemetry(recorder.handle());
+        let telemetry = Telemetry::new(recorder.handle());
         metrics::with_local_recorder(&recorder, || {
             record_build_info("agent");
             metrics::histogram!("yaks_x_duration_seconds").record(0.003);
@@ -166,7 +197,7 @@ mod tests {
             },
         ];
         let recorder = builder().unwrap().build_recorder();
-        let telemetry = Telemetry(recorder.handle());
+        let telemetry = Telemetry::new(recorder.handle());
         metrics::with_local_recorder(&recorder, || telemetry.register(LISTED));
         let text = telemetry.render_metrics();
         for line in [
@@ -178,5 +209,32 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn a_shown_series_lasts_until_the_next_show() {
+        static LISTED: &[Metric] = &[Metric {
+            name: "yaks_c",
+            kind: MetricKind::Gauge,
+            unit: MetricUnit::DollarsPerHour,
+            labels: &[MetricLabel::open("topic", &["(others)"], "some of them")],
+            help: "Cost",
+        }];
+        let recorder = builder().unwrap().build_recorder();
+        let telemetry = Telemetry::new(recorder.handle());
+        metrics::with_local_recorder(&recorder, || counter!("yaks_d_total").increment(1));
+        let set = |topic: &'static str| telemetry.show(LISTED, || gauge!("yaks_c", "topic" => topic).set(1.5));
+        set("gone");
+        set("there");
+        let text = telemetry.render_metrics();
+        for line in [
+            "# HELP yaks_c Cost",
+            r#"yaks_c{topic="(others)"} 0"#,
+            r#"yaks_c{topic="there"} 1.5"#,
+            "yaks_d_total 1",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert!(!text.contains("gone"), "{text}");
     }
 }

@@ -47,6 +47,8 @@ pub enum MetricUnit {
     Bytes,
     /// A second.
     Seconds,
+    /// A US dollar an hour.
+    DollarsPerHour,
 }
 
 impl MetricUnit {
@@ -56,6 +58,7 @@ impl MetricUnit {
             Self::Count => "count",
             Self::Bytes => "bytes",
             Self::Seconds => "seconds",
+            Self::DollarsPerHour => "dollars per hour",
         }
     }
 }

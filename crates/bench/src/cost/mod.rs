@@ -2,20 +2,17 @@
 //!
 //! Only what the load causes, and the machines it needs: what an idle deployment costs besides is in infra/README.md.
 
-pub mod prices;
-
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use prices::Prices;
 use serde::Serialize;
 
-use self::prices::Prices;
 use crate::units::{MIB, Rate, parse_bytes, parse_days, parse_duration, parse_rate};
 
 const GB: f64 = 1e9;
-const THOUSAND: f64 = 1e3;
 const MILLION: f64 = 1e6;
 
 /// A load.
@@ -51,7 +48,7 @@ pub struct CostFlags {
     /// `YAKS_FLUSH_BYTES` of the agents.
     #[arg(long, default_value = "5MiB", value_parser = parse_bytes)]
     pub flush_bytes: u64,
-    /// Other prices than those this program was built with (crates/bench/prices.toml).
+    /// Other prices than those this program was built with (crates/prices/prices.toml).
     #[arg(long, value_name = "FILE")]
     pub prices: Option<PathBuf>,
     /// As JSON.
@@ -122,11 +119,11 @@ pub fn yaks(load: &CostFlags, prices: &Prices) -> Bill {
     let objects = load.objects_per_s() * month;
     let need = &prices.yaks;
     Bill(vec![
-        ("PUT", objects / THOUSAND * prices.s3.put_thousand),
-        ("GET", gets(load, prices, objects) / THOUSAND * prices.s3.get_thousand),
+        ("PUT", objects * prices.put()),
+        ("GET", gets(load, prices, objects) * prices.get()),
         ("SQS", {
             let requests = objects * need.sqs_requests_per_event + need.sqs_empty_polls_per_second * month;
-            requests / MILLION * prices.sqs.million_requests
+            requests * prices.queue_request()
         }),
         ("Lambda", lambda(load, prices, objects)),
         ("Postgres", postgres(load, prices, objects)),
@@ -141,12 +138,16 @@ pub fn yaks(load: &CostFlags, prices: &Prices) -> Bill {
     ])
 }
 
-/// The function reads footers. What is written is pushed into the cache of its zone, and read once per page by each other zone; what
+/// The function reads footers, unless somebody committed before it came. What is written is pushed into the cache of its zone, and read once per page by each other zone; what
 /// is read again later, by every zone.
 fn gets(load: &CostFlags, prices: &Prices, objects: f64) -> f64 {
     let pages = load.bytes_per_s() * seconds_per_month(prices) / prices.yaks.page_bytes;
     let zones = f64::from(load.zones);
-    objects * prices.yaks.footer_gets_per_object + pages * (zones - 1.0) + pages * zones * load.rereads
+    let footers = match load.commit_path {
+        CommitPath::Event => objects * prices.yaks.footer_gets_per_object,
+        CommitPath::Invoke | CommitPath::Inline => 0.0,
+    };
+    footers + pages * (zones - 1.0) + pages * zones * load.rereads
 }
 
 fn lambda(load: &CostFlags, prices: &Prices, objects: f64) -> f64 {
@@ -158,9 +159,7 @@ fn lambda(load: &CostFlags, prices: &Prices, objects: f64) -> f64 {
     };
     let invocations = objects * per_object;
     let sweeps = need.sweeps_per_minute * 60.0 * prices.hours_per_month;
-    let seconds = invocations * need.invocation_seconds + sweeps * need.sweep_seconds;
-    (invocations + sweeps) / MILLION * prices.lambda.million_requests
-        + seconds * need.function_memory_gb * prices.lambda.gb_second
+    invocations * prices.invocation() + sweeps * prices.function_call(need.sweep_seconds)
 }
 
 fn postgres(load: &CostFlags, prices: &Prices, objects: f64) -> f64 {
@@ -271,7 +270,7 @@ mod tests {
     }
 
     fn prices() -> Prices {
-        Prices::parse(prices::BUILT_IN).unwrap()
+        Prices::built_in()
     }
 
     fn near(found: f64, wanted: f64) -> bool {
@@ -316,6 +315,20 @@ mod tests {
         let one_read = 10.0 * 730.0 * 3600.0 / 1000.0 * 0.0004;
         assert!(near(gets(3, 0.0) - gets(1, 0.0), 2.0 * one_read));
         assert!(near(gets(3, 1.0) - gets(3, 0.0), 3.0 * one_read));
+    }
+
+    #[test]
+    fn a_footer_is_read_only_where_nobody_has_committed_before() {
+        let gets = |commit_path| {
+            let load = CostFlags {
+                commit_path,
+                ..load(10.0 * MIB)
+            };
+            yaks(&load, &prices()).of("GET")
+        };
+        let objects = 4.0 * 730.0 * 3600.0;
+        assert!(near(gets(CommitPath::Event), objects / 1000.0 * 0.0004));
+        assert_eq!((gets(CommitPath::Invoke), gets(CommitPath::Inline)), (0.0, 0.0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod audit;
 mod bench;
 mod commit_path;
 mod consumer_groups;
+mod costs;
 mod dashboard;
 mod events;
 mod group_storm;

@@ -51,6 +51,20 @@ impl Partitions for Connection {
         });
         count.await
     }
+
+    async fn topic_bytes(&self) -> Result<BTreeMap<TopicNumber, u64>, MetastoreError> {
+        let count = self.call("topic_bytes", |tables, _| {
+            let topics = tables.partitions.keys().map(|(topic, _)| (*topic, 0));
+            let mut bytes: BTreeMap<TopicNumber, u64> = topics.collect();
+            for ((topic, _, _), row) in &tables.log_index {
+                if let Some(bytes) = bytes.get_mut(topic) {
+                    *bytes += row.range.len();
+                }
+            }
+            bytes
+        });
+        count.await
+    }
 }
 
 impl LogEnds {

@@ -88,6 +88,16 @@ impl Partitions for Postgres {
         });
         bytes.collect()
     }
+
+    async fn topic_bytes(&self) -> Result<BTreeMap<TopicNumber, u64>, MetastoreError> {
+        let statement = "SELECT topic_number, sum(log_bytes)::int8 AS log_bytes FROM partitions GROUP BY topic_number";
+        let rows = sqlx::query(statement).fetch_all(&self.pool).await?;
+        let bytes = rows.iter().map(|row| {
+            let bytes = u64::try_from(row.try_get::<i64, _>("log_bytes")?).unwrap_or_default();
+            Ok((TopicNumber(row.try_get("topic_number")?), bytes))
+        });
+        bytes.collect()
+    }
 }
 
 fn key(row: &PgRow) -> Result<(TopicNumber, PartitionIndex), MetastoreError> {

@@ -77,4 +77,7 @@ pub(crate) async fn bytes_are_those_of_the_index_rows_whatever_became_of_the_bat
     let bytes = world.metastore.log_bytes(&keys).await.unwrap();
     // Eleven records of eight bytes, and two.
     assert_eq!(bytes, BTreeMap::from([(keys[0], 88), (keys[1], 16)]));
+    let empty = world.topic("empty", 3).await;
+    let by_topic = world.metastore.topic_bytes().await.unwrap();
+    assert_eq!(by_topic, BTreeMap::from([(topic.number, 104), (empty.number, 0)]));
 }

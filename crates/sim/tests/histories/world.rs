@@ -143,6 +143,7 @@ impl World {
                 interval: Duration::from_millis(10),
                 batches_max: 1000,
                 signal: CommitSignal::default(),
+                costs: Arc::default(),
                 entropy: Arc::clone(&self.entropy),
                 tasks: tasks.clone(),
             },
@@ -151,6 +152,7 @@ impl World {
                 end_stream: PATIENCE,
             },
             push: None,
+            costs: Arc::default(),
             tasks: tasks.clone(),
         }
     }

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bench::config::{ProduceFlags, TargetFlags};
-use bench::cost::prices::Prices;
 use bench::load::{self, Plan};
 use bench::units::Rate;
 use dev_stack::Switch;
+use prices::Prices;
 use rdkafka::consumer::{CommitMode, Consumer};
 use serde_json::Value;
 
@@ -82,7 +82,7 @@ fn every_panel_asks_only_for_metrics_that_the_page_lists() {
 
 #[test]
 fn requests_cost_what_the_price_file_says() {
-    let prices = Prices::parse(include_str!("../../../../bench/prices.toml")).unwrap();
+    let prices = Prices::built_in();
     let panel = panels()
         .into_iter()
         .find(|panel| panel.title.contains("dollars per hour"));
@@ -91,7 +91,7 @@ fn requests_cost_what_the_price_file_says() {
         factors.split(' ').next().unwrap().parse().unwrap()
     };
     let asked: Vec<f64> = panel.unwrap().questions.iter().map(price_of).collect();
-    let expected = [prices.s3.put_thousand / 1000.0, prices.s3.get_thousand / 1000.0];
+    let expected = [prices.put(), prices.get()];
     assert!(
         asked
             .iter()
