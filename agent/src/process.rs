@@ -110,6 +110,7 @@ async fn reach(config: &Config) -> anyhow::Result<Deps> {
     Ok(Deps {
         metastore,
         store: Arc::new(store),
+        cold_store: Arc::new(S3Store::new(&config.s3).await?),
         cache: cache(config)?,
         function: function(config).await,
         clock: Arc::new(SystemClock),

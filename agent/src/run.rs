@@ -18,9 +18,11 @@ use crate::cluster::lease::{Lease, LeaseTimes};
 use crate::cluster::view::ClusterView;
 use crate::config::{Config, NodeIdSetting};
 use crate::configs::{BrokerConfigs, TopicDefaults, broker};
+use crate::connection::ConnectionPools;
 use crate::fetch::cursors::Cursors;
 use crate::fetch::planner::Planner;
 use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
+use crate::fetch::reading::FetchMemory;
 use crate::fetch::search::TimeSearches;
 use crate::fetch::serve::Fetcher;
 use crate::fetch::sessions::FetchSessions;
@@ -33,6 +35,8 @@ use crate::group::tenure::Tenure;
 use crate::hints::CommitSignal;
 use crate::incoming::Incoming;
 use crate::listeners::Listener;
+use crate::memory::budget::MemoryBudget;
+use crate::memory::pool::AnswerPool;
 use crate::produce::buffer::SealRules;
 use crate::produce::commit_watcher::CommitWatcher;
 use crate::produce::invoke::CommitFunction;
@@ -46,6 +50,8 @@ pub struct Deps {
     pub metastore: Metastore,
     /// S3.
     pub store: Arc<dyn ObjectStore>,
+    /// The same bucket over connections of its own, for old data.
+    pub cold_store: Arc<dyn ObjectStore>,
     /// The sidecar; `None`: everything is read from S3.
     pub cache: Option<Arc<dyn ObjectCache>>,
     /// The function; needed by `YAKS_COMMIT_PATH=invoke`.
@@ -67,6 +73,7 @@ pub struct Deps {
 /// Serves until `shutdown`, then stops in order: no new clients, answers in flight, buffer into S3, end of the stream,
 /// lease given back. Dropped before that, it ends like a killed process: at once and without a word.
 pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let memory = config.memory().map_err(anyhow::Error::msg)?;
     let serving = deps.readiness.condition("serving");
     let background = Tasks::new(CancellationToken::new());
     let writing = Tasks::new(CancellationToken::new());
@@ -81,6 +88,7 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
 
     let starting = Box::pin(start_parts(
         &config,
+        &memory,
         &deps,
         &stop_serving,
         &background,
@@ -96,10 +104,11 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
     serving.met();
 
     let times = StopTimes::of(Duration::from_millis(config.broker.shutdown_ms));
-    let mut limits = ServerLimits::new(
-        config.broker.connections_max,
-        BytePermits::new(config.write.inflight_bytes),
-    );
+    let pools = ConnectionPools {
+        requests: BytePermits::named("requests", memory.requests),
+        answers: AnswerPool::new("other_answers", memory.other_answers),
+    };
+    let mut limits = ServerLimits::new(config.broker.connections_max, pools);
     limits.drain = times.drain;
     let mut server = Box::pin(serve(deps.incoming, broker, limits, stop_serving.clone()));
     // Without a connection it may end in the same moment in which it is told to.
@@ -164,6 +173,7 @@ impl StopTimes {
 
 async fn start_parts(
     config: &Config,
+    memory: &MemoryBudget,
     deps: &Deps,
     stop_serving: &CancellationToken,
     background: &Tasks,
@@ -198,17 +208,24 @@ async fn start_parts(
     );
 
     let fetcher = Fetcher {
+        memory: FetchMemory::new(memory.answers, memory.cold_answers),
         planner,
-        reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store)),
+        reader: ObjectReader::new(
+            deps.cache.clone(),
+            Arc::clone(&deps.store),
+            Arc::clone(&deps.cold_store),
+        ),
         ends,
         cursors: Cursors::default(),
         sessions: FetchSessions::new(config.broker.fetch_sessions_max, Arc::clone(&deps.entropy)),
-        searches: TimeSearches::default(),
+        searches: TimeSearches::new(memory.searches),
         stopping: stop_serving.clone(),
     };
     let groups = start_groups(config, deps, &cluster, &tenure, coordinating);
     let relay = Relay::new(Arc::clone(&deps.dialer), tenure, coordinating.clone());
-    let writer = start_writer(config, deps, &cluster, signal, announce, writing).await;
+    let push = |cache| CachePush::new(cache, memory.pushes, writing.clone());
+    let push = deps.cache.clone().map(push);
+    let writer = start_writer(config, deps, &cluster, signal, announce, push, writing).await;
     Ok(Arc::new(Broker {
         metastore: metastore(),
         configs: BrokerConfigs::of(config, cluster.node_id()),
@@ -305,6 +322,7 @@ async fn start_writer(
     cluster: &ClusterView,
     signal: CommitSignal,
     announce: watch::Sender<Option<StreamId>>,
+    push: Option<CachePush>,
     writing: &Tasks,
 ) -> WriterHandle {
     let committer = Committer::new(deps.metastore.clone(), Arc::clone(&deps.store), cluster.cluster_id());
@@ -343,7 +361,7 @@ async fn start_writer(
         },
         uploads_max: config.write.uploads_max,
         watcher,
-        push: deps.cache.clone().map(|cache| CachePush::new(cache, writing.clone())),
+        push,
         stop: WriterStop {
             settle: times.settle,
             end_stream: times.end_stream,
