@@ -171,11 +171,10 @@ async fn a_batch_that_found_no_room_beside_others_is_read_alone() {
     reader.create_topic("t").await;
     // Both in one object, and so in one row.
     let mut beside = agent.connect().await;
-    let batches = (
+    tokio::join!(
         reader.produce("t", ALL, large_batch(large)),
         beside.produce("t", ALL, large_batch(large)),
     );
-    tokio::join!(batches.0, batches.1);
     let slow = slow_readers(&agent, 3 * large).await;
     let all = pools.value("yaks_memory_max_bytes", "answers");
     pools.until("answers", |held| held > all / 2.0).await;
