@@ -238,7 +238,8 @@ pub struct BrokerConfig {
     pub connections_max: usize,
     /// Memory for all that is on its way through the agent, in MiB, 432 or more: half of it for requests until their data are in S3
     /// (`YAKS_INFLIGHT_BYTES`), three eighths for answers to fetches, the rest for other answers, searches and pushes into the
-    /// sidecar. What is used up makes others wait. The process takes some 150 MiB more, and 15 KiB for each connection.
+    /// sidecar. What is used up makes others wait. The process takes more than this: for its code, its connections, and what the
+    /// allocator keeps.
     #[arg(long, env = "YAKS_MEMORY_MB", value_name = "YAKS_MEMORY_MB", default_value_t = 768,
           value_parser = clap::value_parser!(u64).range(MEMORY_MB_MIN..=1_048_576))]
     pub memory_mb: u64,
