@@ -144,7 +144,7 @@ variable "architecture" {
 }
 
 variable "agents" {
-  description = "Agents per zone, from min to max as their load asks, and the size of a task. Memory must hold the agent (about 1 GiB with the default 256 MiB of requests in flight) and the sidecar (cache_memory_mb and 400 MB)."
+  description = "Agents per zone, from min to max as their load asks, and the size of a task. Memory must hold the agent (YAKS_MEMORY_MB, 768 by default, and 256 MB) and the sidecar (cache_memory_mb and 400 MB)."
   type = object({
     min             = optional(number, 1)
     max             = optional(number, 4)

@@ -11,6 +11,7 @@ use types::limits::{BATCH_BYTES_MAX, FETCH_SESSIONS_MAX, FRAME_BYTES_MAX};
 
 use crate::group::limits::GroupLimits;
 use crate::listeners::{DEFAULT_LISTENER, Listener, Listeners};
+use crate::memory::budget::{MEMORY_MB_MIN, MemoryBudget, REQUEST_BYTES_MIN};
 
 /// Old names that still work.
 pub const ALIASES: &[Alias] = &[Alias {
@@ -67,7 +68,7 @@ fn advertised_host(text: &str) -> Result<String, String> {
 }
 
 fn permit_bytes(text: &str) -> Result<usize, String> {
-    let least = 2 * FRAME_BYTES_MAX;
+    let least = REQUEST_BYTES_MIN;
     match text.parse::<usize>() {
         Ok(bytes) if bytes >= least => Ok(bytes),
         Ok(_) | Err(_) => Err(format!(
@@ -239,6 +240,13 @@ pub struct BrokerConfig {
     #[arg(long, env = "YAKS_CONNECTIONS_MAX", value_name = "YAKS_CONNECTIONS_MAX", default_value_t = 20_000,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub connections_max: usize,
+    /// Memory for all that is on its way through the agent, in MiB, 432 or more: half of it for requests until their data are in S3
+    /// (`YAKS_INFLIGHT_BYTES`), three eighths for answers to fetches, the rest for other answers, searches and pushes into the
+    /// sidecar. What is used up makes others wait. The process takes more than this: for its code, its connections, and what the
+    /// allocator keeps.
+    #[arg(long, env = "YAKS_MEMORY_MB", value_name = "YAKS_MEMORY_MB", default_value_t = 768,
+          value_parser = clap::value_parser!(u64).range(MEMORY_MB_MIN..=1_048_576))]
+    pub memory_mb: u64,
     /// Whether a client's question for a topic that is not there creates it (Kafka: `auto.create.topics.enable`).
     #[arg(long, env = "YAKS_AUTO_CREATE_TOPICS", value_name = "YAKS_AUTO_CREATE_TOPICS", default_value = "true", action = ArgAction::Set)]
     pub auto_create_topics: bool,
@@ -294,9 +302,10 @@ pub struct WriteConfig {
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=256))]
     pub uploads_max: usize,
     /// Bytes of requests in memory at once, from before a request is read until its data are in S3; when they are
-    /// used up nothing more is read.
-    #[arg(long, env = "YAKS_INFLIGHT_BYTES", value_name = "YAKS_INFLIGHT_BYTES", default_value = "268435456", value_parser = permit_bytes)]
-    pub inflight_bytes: usize,
+    /// used up nothing more is read. Not set: half of `YAKS_MEMORY_MB`, less 16 MiB for requests that are not Produce. It must leave
+    /// 232 MiB of that.
+    #[arg(long, env = "YAKS_INFLIGHT_BYTES", value_name = "YAKS_INFLIGHT_BYTES", value_parser = permit_bytes)]
+    pub inflight_bytes: Option<usize>,
     /// Largest record batch taken (Kafka: `message.max.bytes`).
     #[arg(long, env = "YAKS_MESSAGE_MAX_BYTES", value_name = "YAKS_MESSAGE_MAX_BYTES", default_value_t = BATCH_BYTES_MAX,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1024..=FRAME_BYTES_MAX as u64))]
@@ -459,7 +468,12 @@ impl Config {
                 "YAKS_GROUP_MIN_SESSION_TIMEOUT_MS must not be above YAKS_GROUP_MAX_SESSION_TIMEOUT_MS".to_owned(),
             );
         }
-        Ok(())
+        self.memory().map(|_| ())
+    }
+
+    /// How the memory is divided.
+    pub fn memory(&self) -> Result<MemoryBudget, String> {
+        MemoryBudget::split(self.broker.memory_mb, self.write.inflight_bytes)
     }
 
     /// Where to listen, and what the clients there are told; one listener at least.
@@ -491,6 +505,7 @@ mod tests {
             ("--node-id=-1", "YAKS_NODE_ID"),
             ("--flush-bytes=many", "YAKS_FLUSH_BYTES"),
             ("--inflight-bytes=1", "YAKS_INFLIGHT_BYTES"),
+            ("--memory-mb=431", "YAKS_MEMORY_MB"),
             ("--ack-mode=maybe", "YAKS_ACK_MODE"),
             ("--advertised-host=", "YAKS_ADVERTISED_HOST"),
             ("--listeners=A://:1,A://:2", "YAKS_LISTENERS"),
@@ -509,6 +524,15 @@ mod tests {
             (&*only.name, only.bind.to_string(), only.host, only.port),
             ("PLAINTEXT", "0.0.0.0:1".into(), "h".into(), 1)
         );
+    }
+
+    #[test]
+    fn bytes_in_flight_that_the_memory_has_no_room_for_stop_the_start() {
+        let config = |args: &[&str]| Config::try_parse_from(["yaks-agent"].iter().chain(args)).unwrap();
+        let large = "--inflight-bytes=1073741824";
+        assert!(config(&[large]).validate().unwrap_err().contains("YAKS_MEMORY_MB=768"));
+        assert_eq!(config(&[large, "--memory-mb=2048"]).validate(), Ok(()));
+        assert_eq!(config(&[]).validate(), Ok(()));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::group::relay::{Passed, marker};
 use crate::group::tenure::Place;
 use crate::handlers;
 use crate::handlers::produce::ProduceReply;
+use crate::memory::pool::Grant;
 use crate::wire_shape::{self, RequestShape, WireError, tables};
 
 /// One row of the table.
@@ -59,9 +60,14 @@ pub enum Reply {
     Introduced(Software, Answer),
     /// The answer, later; the next request may be read meanwhile.
     Later(BoxFuture<'static, Result<Answer, EncodeError>>),
+    /// Likewise, with the memory that its records hold.
+    Fetched(BoxFuture<'static, Result<Fetched, EncodeError>>),
     /// No answer (`acks=0`).
     Nothing,
 }
+
+/// An answer to a Fetch, and what keeps its records counted until it has left.
+pub type Fetched = (Answer, Option<Grant>);
 
 /// Why a request gets no answer; its connection is closed.
 #[derive(Debug, thiserror::Error)]
@@ -523,10 +529,11 @@ fn fetch(call: Call) -> BoxFuture<'static, Result<Reply, RequestError>> {
     async move {
         let request = decode::<FetchRequest>(&call)?;
         let later = async move {
-            let answer = handlers::fetch::handle(&call.broker, &call.client, call.version, request).await;
-            answer.encode(call.version, call.correlation_id)
+            let (answer, memory) = handlers::fetch::handle(&call.broker, &call.client, call.version, request).await;
+            let encoded = answer.encode(call.version, call.correlation_id);
+            encoded.map(|answer| (answer, memory))
         };
-        Ok(Reply::Later(later.boxed()))
+        Ok(Reply::Fetched(later.boxed()))
     }
     .boxed()
 }

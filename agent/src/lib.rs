@@ -20,6 +20,7 @@ pub mod hints;
 pub mod incoming;
 pub mod leader_epoch;
 pub mod listeners;
+pub mod memory;
 pub mod metrics;
 pub mod process;
 pub mod produce;

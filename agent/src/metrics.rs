@@ -19,12 +19,26 @@ const API: MetricLabel = MetricLabel::open("api", &API_NAMES, "`unknown`");
 /// Buckets of every API would be a thousand lines of zeros.
 const BUSY_API: MetricLabel = MetricLabel::open("api", &["Produce", "Fetch"], "the APIs of the README");
 const GROUP_API: MetricLabel = MetricLabel::open("api", &["JoinGroup", "OffsetCommit"], "the APIs of groups");
-const CLOSED: MetricLabel = MetricLabel::of("reason", &["lost", "idle", "stalled", "frame", "foreign", "panic"]);
+const CLOSED: MetricLabel = MetricLabel::of(
+    "reason",
+    &["lost", "idle", "stalled", "frame", "foreign", "slow", "panic"],
+);
 const TOMBSTONE: MetricLabel = MetricLabel::of("reason", &["unstorable", "end"]);
 const SEAL: MetricLabel = MetricLabel::of("reason", &["bytes", "footer", "time", "stop"]);
 const WHOSE: MetricLabel = MetricLabel::of("of", &["own", "pending"]);
 const PLANNED: MetricLabel = MetricLabel::of("source", &["tail", "postgres", "outage"]);
 const PUSHED: MetricLabel = MetricLabel::of("result", &["ok", "error", "skipped"]);
+const POOL: MetricLabel = MetricLabel::of(
+    "pool",
+    &[
+        "requests",
+        "answers",
+        "cold_answers",
+        "other_answers",
+        "searches",
+        "pushes",
+    ],
+);
 const LAG: MetricLabel = MetricLabel::of("group", &["max", "sum"]);
 const RELAY: MetricLabel = MetricLabel::of("result", &["answered", "failed"]);
 const TOPIC: MetricLabel = MetricLabel::open("topic", &["(others)"], "the dearest topics, 200 at most");
@@ -44,6 +58,16 @@ types::metric_list! {
         "Time from the last byte of a request to the last byte of its answer, by API";
     BYTES_IN = Counter "yaks_bytes_received_total" Bytes [] "Bytes of Kafka requests received, lengths not counted";
     BYTES_OUT = Counter "yaks_bytes_sent_total" Bytes [] "Bytes of Kafka answers sent";
+
+    MEMORY_HELD = Gauge "yaks_memory_held_bytes" Bytes [POOL]
+        "Bytes in memory now, by pool: of requests until their data are in S3 (requests), of answers to fetches at the tail (answers) and of old data (cold_answers) until clients have taken them, of other_answers likewise, of rows searched for a time (searches), of objects on their way into the sidecar (pushes)";
+    MEMORY_MAX = Gauge "yaks_memory_max_bytes" Bytes [POOL] "Most bytes in memory at once, by pool: a part of `YAKS_MEMORY_MB`";
+    MEMORY_WAIT = Histogram "yaks_memory_wait_seconds" Seconds [POOL]
+        "Time that those waited who found too few bytes of their pool free, by pool";
+    MEMORY_SHORTENED = Counter "yaks_memory_shortened_total" Count [POOL]
+        "Answers to fetches that are shorter than they could be for want of memory, by pool";
+    MEMORY_REFUSED = Counter "yaks_memory_refused_total" Count [POOL]
+        "What was given up for want of memory, by pool: fetches answered without records, objects not pushed into the sidecar";
 
     UPLOAD_RETRIES = Counter "yaks_upload_retries_total" Count [] "PUTs of objects that are tried again";
     TOMBSTONES = Counter "yaks_tombstones_total" Count [TOMBSTONE]

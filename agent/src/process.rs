@@ -115,6 +115,7 @@ async fn reach(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Deps> {
     Ok(Deps {
         metastore,
         store: Arc::new(store),
+        cold_store: Arc::new(S3Store::new(&config.s3).await?),
         cache: cache(config)?,
         function: function(config).await,
         costs: Some(CostDisplay {

@@ -18,11 +18,13 @@ use crate::cluster::lease::{Lease, LeaseTimes};
 use crate::cluster::view::ClusterView;
 use crate::config::{Config, NodeIdSetting};
 use crate::configs::{BrokerConfigs, TopicDefaults, broker};
+use crate::connection::ConnectionPools;
 use crate::costs::Costs;
 use crate::costs::watch::{CostDisplay, show_costs};
 use crate::fetch::cursors::Cursors;
 use crate::fetch::planner::Planner;
 use crate::fetch::read::{CachePush, ObjectCache, ObjectReader};
+use crate::fetch::reading::FetchMemory;
 use crate::fetch::search::TimeSearches;
 use crate::fetch::serve::Fetcher;
 use crate::fetch::sessions::FetchSessions;
@@ -35,6 +37,8 @@ use crate::group::tenure::Tenure;
 use crate::hints::CommitSignal;
 use crate::incoming::Incoming;
 use crate::listeners::Listener;
+use crate::memory::budget::MemoryBudget;
+use crate::memory::pool::AnswerPool;
 use crate::produce::buffer::SealRules;
 use crate::produce::commit_watcher::CommitWatcher;
 use crate::produce::invoke::CommitFunction;
@@ -48,6 +52,8 @@ pub struct Deps {
     pub metastore: Metastore,
     /// S3.
     pub store: Arc<dyn ObjectStore>,
+    /// The same bucket over connections of its own, for old data.
+    pub cold_store: Arc<dyn ObjectStore>,
     /// The sidecar; `None`: everything is read from S3.
     pub cache: Option<Arc<dyn ObjectCache>>,
     /// The function; needed by `YAKS_COMMIT_PATH=invoke`.
@@ -71,6 +77,7 @@ pub struct Deps {
 /// Serves until `shutdown`, then stops in order: no new clients, answers in flight, buffer into S3, end of the stream,
 /// lease given back. Dropped before that, it ends like a killed process: at once and without a word.
 pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let memory = config.memory().map_err(anyhow::Error::msg)?;
     let serving = deps.readiness.condition("serving");
     let background = Tasks::new(CancellationToken::new());
     let writing = Tasks::new(CancellationToken::new());
@@ -85,6 +92,7 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
 
     let starting = Box::pin(start_parts(
         &config,
+        &memory,
         &deps,
         &stop_serving,
         &background,
@@ -100,10 +108,11 @@ pub async fn run(config: Config, deps: Deps, shutdown: CancellationToken) -> any
     serving.met();
 
     let times = StopTimes::of(Duration::from_millis(config.broker.shutdown_ms));
-    let mut limits = ServerLimits::new(
-        config.broker.connections_max,
-        BytePermits::new(config.write.inflight_bytes),
-    );
+    let pools = ConnectionPools {
+        requests: BytePermits::named("requests", memory.requests),
+        answers: AnswerPool::new("other_answers", memory.other_answers),
+    };
+    let mut limits = ServerLimits::new(config.broker.connections_max, pools);
     limits.drain = times.drain;
     let mut server = Box::pin(serve(deps.incoming, broker, limits, stop_serving.clone()));
     // Without a connection it may end in the same moment in which it is told to.
@@ -168,6 +177,7 @@ impl StopTimes {
 
 async fn start_parts(
     config: &Config,
+    memory: &MemoryBudget,
     deps: &Deps,
     stop_serving: &CancellationToken,
     background: &Tasks,
@@ -203,17 +213,28 @@ async fn start_parts(
     );
 
     let fetcher = Fetcher {
+        memory: FetchMemory::new(memory.answers, memory.cold_answers),
         planner,
-        reader: ObjectReader::new(deps.cache.clone(), Arc::clone(&deps.store), Arc::clone(&costs)),
+        reader: ObjectReader::new(
+            deps.cache.clone(),
+            Arc::clone(&deps.store),
+            Arc::clone(&deps.cold_store),
+            Arc::clone(&costs),
+        ),
         ends,
         cursors: Cursors::default(),
         sessions: FetchSessions::new(config.broker.fetch_sessions_max, Arc::clone(&deps.entropy)),
-        searches: TimeSearches::default(),
+        searches: TimeSearches::new(memory.searches),
         stopping: stop_serving.clone(),
     };
     let groups = start_groups(config, deps, &cluster, &tenure, coordinating);
     let relay = Relay::new(Arc::clone(&deps.dialer), tenure, coordinating.clone());
-    let writer = start_writer(config, deps, &cluster, signal, announce, costs, writing).await;
+    let push = |cache| CachePush::new(cache, memory.pushes, writing.clone());
+    let told = Told {
+        push: deps.cache.clone().map(push),
+        costs,
+    };
+    let writer = start_writer(config, deps, &cluster, signal, announce, told, writing).await;
     Ok(Arc::new(Broker {
         metastore: metastore(),
         configs: BrokerConfigs::of(config, cluster.node_id()),
@@ -320,13 +341,19 @@ async fn take_lease(config: &Config, deps: &Deps) -> anyhow::Result<Lease> {
     Ok(Lease::take(deps.metastore.clone(), wanted, times).await?)
 }
 
+/// Who is told of an object besides S3.
+struct Told {
+    push: Option<CachePush>,
+    costs: Arc<Costs>,
+}
+
 async fn start_writer(
     config: &Config,
     deps: &Deps,
     cluster: &ClusterView,
     signal: CommitSignal,
     announce: watch::Sender<Option<StreamId>>,
-    costs: Arc<Costs>,
+    told: Told,
     writing: &Tasks,
 ) -> WriterHandle {
     let committer = Committer::new(deps.metastore.clone(), Arc::clone(&deps.store), cluster.cluster_id());
@@ -339,7 +366,7 @@ async fn start_writer(
         interval: Duration::from_millis(config.commit.materialize_interval_ms),
         batches_max: config.commit.materialize_batch_size,
         signal,
-        costs: Arc::clone(&costs),
+        costs: Arc::clone(&told.costs),
         entropy: Arc::clone(&deps.entropy),
         tasks: writing.clone(),
     };
@@ -366,8 +393,8 @@ async fn start_writer(
         },
         uploads_max: config.write.uploads_max,
         watcher,
-        push: deps.cache.clone().map(|cache| CachePush::new(cache, writing.clone())),
-        costs,
+        push: told.push,
+        costs: told.costs,
         stop: WriterStop {
             settle: times.settle,
             end_stream: times.end_stream,

@@ -14,14 +14,14 @@ use tracing::{Instrument, error, info, info_span, warn};
 use types::limits;
 
 use crate::broker::Broker;
-use crate::connection::{self, ConnectionLimits};
-use crate::frame::{BytePermits, FrameLimits};
+use crate::connection::{self, ConnectionLimits, ConnectionPools};
+use crate::frame::FrameLimits;
 use crate::incoming::{Accepted, Incoming};
 use crate::metrics::{CONNECTIONS, CONNECTIONS_REFUSED};
 
 /// Requests of one connection whose answers have not left. librdkafka does not wait for acks before it sends more (`max.in.flight`
 /// is a million): at 64, a client that lingers 5 ms could not have more than 200 requests a second of 300 ms each, and its
-/// records waited for the answers of others. What they hold is bounded by `YAKS_INFLIGHT_BYTES`.
+/// records waited for the answers of others. What they hold is bounded by the pool of requests.
 const PIPELINED_MAX: usize = 512;
 
 /// How long the loop rests after an accept that failed for want of file descriptors or memory.
@@ -32,8 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ServerLimits {
     /// Connections open at once; more wait in the listener's backlog.
     pub connections_max: usize,
-    /// The pool that all requests in flight take their bytes from; larger than the largest frame.
-    pub request_bytes: BytePermits,
+    /// The pools of all connections; that of requests is larger than the largest frame.
+    pub pools: ConnectionPools,
     /// What each connection may take.
     pub connection: ConnectionLimits,
     /// How long a stopping server waits for answers in flight.
@@ -42,9 +42,9 @@ pub struct ServerLimits {
 
 impl ServerLimits {
     /// The limits of `types::limits`, with these two of the configuration.
-    pub fn new(connections_max: usize, request_bytes: BytePermits) -> Self {
+    pub fn new(connections_max: usize, pools: ConnectionPools) -> Self {
         assert!(
-            request_bytes.bytes_max() > limits::FRAME_BYTES_MAX,
+            pools.requests.bytes_max() > limits::FRAME_BYTES_MAX,
             "the pool of request bytes has to be larger than the largest frame"
         );
         let frame = FrameLimits {
@@ -54,7 +54,7 @@ impl ServerLimits {
         };
         Self {
             connections_max,
-            request_bytes,
+            pools,
             connection: ConnectionLimits {
                 frame,
                 pipelined_max: PIPELINED_MAX,
@@ -77,7 +77,7 @@ pub async fn serve(
     let server = Server {
         broker,
         connection_limits: Arc::new(limits.connection),
-        request_bytes: limits.request_bytes,
+        pools: limits.pools,
         slots: Arc::new(Semaphore::new(limits.connections_max)),
         connections: Tasks::new(shutdown.child_token()),
         connections_max: limits.connections_max,
@@ -95,7 +95,7 @@ pub async fn serve(
 struct Server {
     broker: Arc<Broker>,
     connection_limits: Arc<ConnectionLimits>,
-    request_bytes: BytePermits,
+    pools: ConnectionPools,
     slots: Arc<Semaphore>,
     connections: Tasks,
     connections_max: usize,
@@ -131,10 +131,12 @@ impl Server {
         let serving = connection::serve(
             accepted,
             Arc::clone(&self.broker),
-            self.request_bytes.clone(),
+            self.pools.clone(),
             Arc::clone(&self.connection_limits),
             self.connections.shutdown().clone(),
         );
+        // Each future around it would hold it twice: where it came from, and where it is awaited.
+        let serving = Box::pin(serving);
         let serving = async move {
             let _open = open;
             serving.await;

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
 
+mod slow_readers;
 mod world;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,8 @@
 //! `writer` sends the answers in that order. A handler that defers its answer (Produce, Fetch) lets the reader go on, so a
 //! client's pipeline is full while its data are on their way; every other API is done before the next request is read.
 //! What a connection can hold is bounded: the queue by [`ConnectionLimits::pipelined_max`] and by bytes, a deferred answer is not
-//! worked on before all earlier ones have left.
+//! worked on before all earlier ones have left. What all of them can hold is bounded by pools (`memory`); a connection whose client
+//! does not take its answer while others wait for the memory is ended.
 //!
 //! When the client goes, deferred answers are dropped (a long poll ends; produced data stay in the buffer). When we end the
 //! connection (a bad request, the agent stops), what was taken in before is answered first.
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use metrics::{counter, histogram};
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -27,9 +28,10 @@ use crate::client::Client;
 use crate::dispatch::Reply;
 use crate::frame::{BytePermits, Frame, FrameError, FrameLimits, read_frame};
 use crate::incoming::Accepted;
+use crate::memory::pool::{AnswerPool, as_permits};
 use crate::metrics::{BYTES_IN, CONNECTIONS_REFUSED, REQUESTS_REFUSED};
 use request::{Refused, Request};
-use writer::{Body, Pending, write_answers};
+use writer::{Body, Pending, WriteError, write_answers};
 
 /// What one connection may take.
 #[derive(Clone, Debug)]
@@ -42,6 +44,15 @@ pub struct ConnectionLimits {
     pub answer_bytes_max: usize,
     /// How long the client may refuse to take any byte of an answer.
     pub write_stall: Duration,
+}
+
+/// What all connections take from.
+#[derive(Clone, Debug)]
+pub struct ConnectionPools {
+    /// Bytes of requests.
+    pub requests: BytePermits,
+    /// Bytes of finished answers, but for those to fetches, which have pools of their own.
+    pub answers: AnswerPool,
 }
 
 /// How long a client may take to close a connection that we have ended.
@@ -59,7 +70,7 @@ enum End {
 pub async fn serve(
     accepted: Accepted,
     broker: Arc<Broker>,
-    permits: BytePermits,
+    pools: ConnectionPools,
     limits: Arc<ConnectionLimits>,
     shutdown: CancellationToken,
 ) {
@@ -71,8 +82,9 @@ pub async fn serve(
             listener: accepted.listener,
             ..Client::new(accepted.peer)
         },
-        permits,
-        answer_bytes: BytePermits::new(limits.answer_bytes_max),
+        permits: pools.requests,
+        own_answers: Arc::new(Semaphore::new(limits.answer_bytes_max)),
+        all_answers: pools.answers,
         limits: Arc::clone(&limits),
         queue,
     };
@@ -99,6 +111,9 @@ pub async fn serve(
         written = &mut writing => written,
     };
     if let Err(error) = written {
+        if matches!(error, WriteError::Slow) {
+            counter!(CONNECTIONS_REFUSED, "reason" => "slow").increment(1);
+        }
         debug!(%error, "answers cannot be sent");
     }
 }
@@ -114,9 +129,10 @@ struct Reader {
     broker: Arc<Broker>,
     client: Client,
     permits: BytePermits,
-    answer_bytes: BytePermits,
+    own_answers: Arc<Semaphore>,
+    all_answers: AnswerPool,
     limits: Arc<ConnectionLimits>,
-    queue: mpsc::Sender<Pending>,
+    queue: mpsc::Sender<Box<Pending>>,
 }
 
 impl Reader {
@@ -156,20 +172,23 @@ impl Reader {
             Err(refused) => return Err(self.refuse(&refused)),
         };
         let Some((api, body)) = api else { return Ok(()) };
-        let bytes = match &body {
-            Body::Ready(answer) => Some(
-                self.answer_bytes
-                    .acquire(answer.iter().map(bytes::Bytes::len).sum())
-                    .await,
-            ),
-            Body::Later(_) | Body::AnyTime(_) => None,
+        let memory = match &body {
+            Body::Ready(answer) => {
+                let bytes: usize = answer.iter().map(bytes::Bytes::len).sum();
+                // One's own first: what a client that reads nothing waits for is its own doing.
+                let own = Arc::clone(&self.own_answers)
+                    .acquire_many_owned(as_permits(bytes.min(self.limits.answer_bytes_max)));
+                let own = own.await.expect("the semaphore is never closed");
+                Some((own, self.all_answers.take_all(bytes).await))
+            }
+            Body::Later(_) | Body::Fetched(_) | Body::AnyTime(_) => None,
         };
-        let pending = Pending {
+        let pending = Box::new(Pending {
             api,
             received,
             body,
-            bytes,
-        };
+            memory,
+        });
         self.queue.send(pending).await.map_err(|_| End::Gone)
     }
 
@@ -185,6 +204,7 @@ impl Reader {
             }
             Reply::Later(answer) if self.client.passed_on_for.is_some() => Some(Body::AnyTime(answer)),
             Reply::Later(answer) => Some(Body::Later(answer)),
+            Reply::Fetched(answer) => Some(Body::Fetched(answer)),
             Reply::Nothing => None,
         };
         Ok((api, body))

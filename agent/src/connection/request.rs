@@ -130,6 +130,7 @@ impl Request {
 fn until_answered(reply: Reply, span: Span) -> Reply {
     match reply {
         Reply::Later(answer) if !span.is_disabled() => Reply::Later(answer.instrument(span).boxed()),
+        Reply::Fetched(answer) if !span.is_disabled() => Reply::Fetched(answer.instrument(span).boxed()),
         reply => reply,
     }
 }

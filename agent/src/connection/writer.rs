@@ -1,7 +1,6 @@
 //! The writing half: answers leave in the order of their requests.
 
 use std::io;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,29 +10,33 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use metrics::counter;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::{Instant, timeout};
 
 use super::record_duration;
 use crate::answer::{Answer, EncodeError};
-use crate::frame::BytePermit;
+use crate::dispatch::Fetched;
+use crate::memory::pool::{Grant, Leaving};
 use crate::metrics::BYTES_OUT;
 
 /// Pieces up to this size are gathered into one write; larger ones are written from where they lie.
 const GATHERED_BYTES_MAX: usize = 16 * 1024;
 
-/// An answer that has not left.
+/// An answer that has not left. In queues it is boxed: they take memory for 32 of them as soon as they are there, and most connections
+/// are silent.
 pub(super) struct Pending {
     pub(super) api: &'static str,
     pub(super) received: Instant,
     pub(super) body: Body,
-    /// Keeps a finished answer counted until it has left.
-    pub(super) bytes: Option<Arc<BytePermit>>,
+    /// Keeps a finished answer counted until it has left: among this connection's, and among those of all.
+    pub(super) memory: Option<(OwnedSemaphorePermit, Grant)>,
 }
 
 pub(super) enum Body {
     Ready(Answer),
     Later(BoxFuture<'static, Result<Answer, EncodeError>>),
+    Fetched(BoxFuture<'static, Result<Fetched, EncodeError>>),
     /// Whenever it is ready: who asked tells answers apart by their correlation ids.
     AnyTime(BoxFuture<'static, Result<Answer, EncodeError>>),
 }
@@ -45,6 +48,8 @@ pub(super) enum WriteError {
     Io(#[from] io::Error),
     #[error("the client took no byte for {} s", .0.as_secs())]
     Stalled(Duration),
+    #[error("the client took its answer too slowly while others waited for the memory")]
+    Slow,
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }
@@ -52,7 +57,7 @@ pub(super) enum WriteError {
 /// Sends answers until the queue is closed and empty, then says that nothing more comes.
 pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
     socket: W,
-    mut queue: mpsc::Receiver<Pending>,
+    mut queue: mpsc::Receiver<Box<Pending>>,
     stall: Duration,
 ) -> Result<(), WriteError> {
     let mut out = Out {
@@ -66,20 +71,23 @@ pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
             api,
             received,
             body,
-            bytes,
-        } = pending;
-        let answer = match body {
-            Body::Ready(answer) => answer,
-            Body::Later(answer) => finish(answer, &mut out).await?,
+            memory,
+        } = *pending;
+        let (own, memory) = memory.unzip();
+        let (answer, memory) = match body {
+            Body::Ready(answer) => (answer, memory),
+            Body::Later(answer) => (finish(answer, &mut out).await?, None),
+            Body::Fetched(answer) => finish(answer, &mut out).await?,
             Body::AnyTime(answer) => {
                 any_time.push(in_its_time(api, received, answer));
                 continue;
             }
         };
+        let leaving = memory.map(Grant::leave);
         for piece in answer {
-            out.put(piece).await?;
+            out.put(piece, leaving.as_ref()).await?;
         }
-        drop(bytes);
+        drop((own, leaving));
         record_duration(api, received);
     }
     out.socket.shutdown().await?;
@@ -89,30 +97,30 @@ pub(super) async fn write_answers<W: AsyncWrite + Unpin>(
 /// Most answers of one connection that are worked on out of turn; at this number no more are taken from the queue.
 const ANY_TIME_MAX: usize = 8192;
 
-type AnyTime = FuturesUnordered<BoxFuture<'static, Result<Pending, EncodeError>>>;
+type AnyTime = FuturesUnordered<BoxFuture<'static, Result<Box<Pending>, EncodeError>>>;
 
 fn in_its_time(
     api: &'static str,
     received: Instant,
     answer: BoxFuture<'static, Result<Answer, EncodeError>>,
-) -> BoxFuture<'static, Result<Pending, EncodeError>> {
+) -> BoxFuture<'static, Result<Box<Pending>, EncodeError>> {
     let ready = async move {
-        Ok(Pending {
+        Ok(Box::new(Pending {
             api,
             received,
             body: Body::Ready(answer.await?),
-            bytes: None,
-        })
+            memory: None,
+        }))
     };
     ready.boxed()
 }
 
 /// The next of the queue, or what is ready out of turn. None is left when the queue is closed and all are answered.
 async fn next_of_all<W: AsyncWrite + Unpin>(
-    queue: &mut mpsc::Receiver<Pending>,
+    queue: &mut mpsc::Receiver<Box<Pending>>,
     any_time: &mut AnyTime,
     out: &mut Out<W>,
-) -> Result<Option<Pending>, WriteError> {
+) -> Result<Option<Box<Pending>>, WriteError> {
     if any_time.is_empty() {
         return next(queue, out).await;
     }
@@ -136,9 +144,9 @@ async fn next_of_all<W: AsyncWrite + Unpin>(
 
 /// The next of the queue. What was gathered leaves before it has to be waited for.
 async fn next<W: AsyncWrite + Unpin>(
-    queue: &mut mpsc::Receiver<Pending>,
+    queue: &mut mpsc::Receiver<Box<Pending>>,
     out: &mut Out<W>,
-) -> Result<Option<Pending>, WriteError> {
+) -> Result<Option<Box<Pending>>, WriteError> {
     match queue.try_recv() {
         Ok(pending) => Ok(Some(pending)),
         Err(TryRecvError::Empty) => {
@@ -150,10 +158,10 @@ async fn next<W: AsyncWrite + Unpin>(
 }
 
 /// A deferred answer; likewise.
-async fn finish<W: AsyncWrite + Unpin>(
-    mut answer: BoxFuture<'static, Result<Answer, EncodeError>>,
+async fn finish<W: AsyncWrite + Unpin, A>(
+    mut answer: BoxFuture<'static, Result<A, EncodeError>>,
     out: &mut Out<W>,
-) -> Result<Answer, WriteError> {
+) -> Result<A, WriteError> {
     if let Poll::Ready(answer) = futures::poll!(&mut answer) {
         return Ok(answer?);
     }
@@ -169,28 +177,42 @@ struct Out<W> {
 }
 
 impl<W: AsyncWrite + Unpin> Out<W> {
-    async fn put(&mut self, piece: Bytes) -> Result<(), WriteError> {
+    async fn put(&mut self, piece: Bytes, leaving: Option<&Leaving>) -> Result<(), WriteError> {
         if self.gathered.len() + piece.len() > GATHERED_BYTES_MAX {
-            self.flush().await?;
+            self.flush_with(leaving).await?;
         }
         if piece.len() < GATHERED_BYTES_MAX {
             self.gathered.extend_from_slice(&piece);
             return Ok(());
         }
-        self.write(&piece).await
+        self.write(&piece, leaving).await
     }
 
     async fn flush(&mut self) -> Result<(), WriteError> {
-        let gathered = std::mem::take(&mut self.gathered);
-        self.write(&gathered).await
+        self.flush_with(None).await
     }
 
-    /// Like `write_all`, but a client that takes no byte at all is given up.
-    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
+    async fn flush_with(&mut self, leaving: Option<&Leaving>) -> Result<(), WriteError> {
+        let gathered = std::mem::take(&mut self.gathered);
+        self.write(&gathered, leaving).await
+    }
+
+    /// Like `write_all`, but a client that takes no byte at all is given up, and so is a slow one in whose way others are.
+    async fn write(&mut self, mut bytes: &[u8], leaving: Option<&Leaving>) -> Result<(), WriteError> {
         while !bytes.is_empty() {
-            let written = timeout(self.stall, self.socket.write(bytes))
-                .await
-                .map_err(|_| WriteError::Stalled(self.stall))??;
+            let writing = timeout(self.stall, self.socket.write(bytes));
+            let written = match leaving {
+                None => writing.await,
+                Some(leaving) => tokio::select! {
+                    biased;
+                    written = writing => written,
+                    () = leaving.ended() => return Err(WriteError::Slow),
+                },
+            };
+            let written = written.map_err(|_| WriteError::Stalled(self.stall))??;
+            if let Some(leaving) = leaving {
+                leaving.took(written);
+            }
             if written == 0 {
                 return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
@@ -209,16 +231,16 @@ mod tests {
 
     use super::*;
 
-    fn pending(body: Body) -> Pending {
-        Pending {
+    fn pending(body: Body) -> Box<Pending> {
+        Box::new(Pending {
             api: "test",
             received: Instant::now(),
             body,
-            bytes: None,
-        }
+            memory: None,
+        })
     }
 
-    fn deferred() -> (oneshot::Sender<&'static [u8]>, Pending) {
+    fn deferred() -> (oneshot::Sender<&'static [u8]>, Box<Pending>) {
         let (sender, receiver) = oneshot::channel();
         let answer = receiver.map(|bytes| Ok(vec![Bytes::from_static(bytes.expect("the test sends it"))]));
         (sender, pending(Body::Later(answer.boxed())))

@@ -16,9 +16,8 @@ use types::{ByteRange, ObjectKey, TopicNumber};
 use crate::costs::Costs;
 use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
 
-/// Bytes of objects under way to sidecars, which stay in memory until they are there. Ours: twelve default objects; a second of
-/// the largest write rate of an agent.
-const PUSH_BYTES_MAX: usize = 64 * 1024 * 1024;
+use crate::memory::meter::Meter;
+use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
 
 /// What a small object counts as, so that there are not too many pushes either.
 const PUSH_BYTES_MIN: usize = 1024 * 1024;
@@ -45,12 +44,17 @@ pub trait ObjectCache: Send + Sync + std::fmt::Debug + 'static {
     fn follow(&self, _own: &LiveAgent, _agents: &[LiveAgent], _first: bool) {}
 }
 
+/// Reads of old data at once in this agent. Ours: two fetches' worth; at the 100 ms that S3 may take for the first byte of a page of 1 MiB
+/// it is more than an agent's network carries.
+const COLD_READS_MAX: usize = 32;
+
 /// Reads ranges of objects.
 #[derive(Clone, Debug)]
 pub struct ObjectReader {
     cache: Option<Arc<dyn ObjectCache>>,
     store: Arc<dyn ObjectStore>,
     costs: Arc<Costs>,
+    cold: ColdLane,
 }
 
 /// What was read, and what it took.
@@ -61,10 +65,31 @@ pub struct ReadRange {
     gets: u64,
 }
 
+/// What reads of old data have to themselves, so that those at the tail do not queue behind them.
+#[derive(Clone, Debug)]
+struct ColdLane {
+    store: Arc<dyn ObjectStore>,
+    turns: Arc<Semaphore>,
+}
+
 impl ObjectReader {
-    /// A reader; without a cache it asks S3 for everything.
-    pub fn new(cache: Option<Arc<dyn ObjectCache>>, store: Arc<dyn ObjectStore>, costs: Arc<Costs>) -> Self {
-        Self { cache, store, costs }
+    /// A reader; without a cache it asks S3 for everything. `cold_store` is the same bucket over connections of its own.
+    pub fn new(
+        cache: Option<Arc<dyn ObjectCache>>,
+        store: Arc<dyn ObjectStore>,
+        cold_store: Arc<dyn ObjectStore>,
+        costs: Arc<Costs>,
+    ) -> Self {
+        let cold = ColdLane {
+            store: cold_store,
+            turns: Arc::new(Semaphore::new(COLD_READS_MAX)),
+        };
+        Self {
+            cache,
+            store,
+            costs,
+            cold,
+        }
     }
 
     /// Whether bytes come from a cache, so that S3 may know better.
@@ -75,11 +100,21 @@ impl ObjectReader {
     /// The same without the cache.
     #[must_use]
     pub fn of_store(&self) -> Self {
-        Self::new(None, Arc::clone(&self.store), Arc::clone(&self.costs))
+        Self {
+            cache: None,
+            ..self.clone()
+        }
     }
 
     /// Exactly the bytes of `range`; [`ObjectReader::charge`] has then to be told for whom.
     pub async fn read(&self, key: &ObjectKey, range: ByteRange, lane: Lane) -> Result<ReadRange, StorageError> {
+        let (store, _turn) = match lane {
+            Lane::Hot => (&self.store, None),
+            Lane::Cold => {
+                let turn = self.cold.turns.acquire().await;
+                (&self.cold.store, Some(turn.expect("the semaphore is never closed")))
+            }
+        };
         if let Some(cache) = &self.cache {
             let span = debug_span!("sidecar", object.key = %key);
             match cache.get_range(key, range, lane).instrument(span).await {
@@ -90,7 +125,7 @@ impl ObjectReader {
                 }
             }
         }
-        let got = self.store.get(key, GetRange::Bytes(range)).await?;
+        let got = store.get(key, GetRange::Bytes(range)).await?;
         if got.range != range {
             let message = format!("object ends before {range}: it has {} bytes", got.object_bytes);
             let kind = StorageErrorKind::RangeNotSatisfiable;
@@ -117,15 +152,18 @@ impl ObjectReader {
 pub struct CachePush {
     cache: Arc<dyn ObjectCache>,
     permits: Arc<Semaphore>,
+    meter: Meter,
     tasks: Tasks,
 }
 
 impl CachePush {
-    /// Pushes into `cache`; `tasks` are where the pushes run.
-    pub fn new(cache: Arc<dyn ObjectCache>, tasks: Tasks) -> Self {
+    /// Pushes into `cache`; `tasks` are where the pushes run, `bytes_max` what objects under way, which stay in memory until they are
+    /// there, may take together.
+    pub fn new(cache: Arc<dyn ObjectCache>, bytes_max: usize, tasks: Tasks) -> Self {
         Self {
             cache,
-            permits: Arc::new(Semaphore::new(PUSH_BYTES_MAX)),
+            permits: Arc::new(Semaphore::new(bytes_max)),
+            meter: Meter::new("pushes", bytes_max),
             tasks,
         }
     }
@@ -135,12 +173,14 @@ impl CachePush {
         let bytes = u32::try_from(object.len().max(PUSH_BYTES_MIN)).unwrap_or(u32::MAX);
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_many_owned(bytes) else {
             counter!(CACHE_PUSHES, "result" => "skipped").increment(1);
+            self.meter.refused();
             return;
         };
+        let counted = self.meter.hold(permit.num_permits());
         let cache = Arc::clone(&self.cache);
         self.tasks.spawn("cache push", async move {
             let result = cache.push(&key, object).await;
-            drop(permit);
+            drop((permit, counted));
             let label = if result.is_ok() { "ok" } else { "error" };
             counter!(CACHE_PUSHES, "result" => label).increment(1);
             if let Err(error) = result {
@@ -157,6 +197,8 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+
+    const PUSH_BYTES_MAX: usize = 64 * 1024 * 1024;
 
     /// A sidecar that takes pushes and never answers.
     #[derive(Debug, Default)]
@@ -183,7 +225,7 @@ mod tests {
         ] {
             let sidecar = Arc::new(Frozen::default());
             let cache = Arc::clone(&sidecar) as Arc<dyn ObjectCache>;
-            let push = CachePush::new(cache, Tasks::new(CancellationToken::new()));
+            let push = CachePush::new(cache, PUSH_BYTES_MAX, Tasks::new(CancellationToken::new()));
             let object = Bytes::from(vec![0; object_bytes]);
             for n in 0..100 {
                 push.push(ObjectKey::new(n.to_string()), object.clone());

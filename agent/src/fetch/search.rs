@@ -11,8 +11,9 @@ use types::{Offset, TimestampMs};
 use crate::fetch::by_time::{first_at_or_after, latest};
 use crate::fetch::read::{Lane, ObjectReader};
 use crate::fetch::wait::PartitionKey;
+use crate::frame::BytePermits;
 
-/// Searches at once in this agent. Each may hold a row (an object at most) and a batch of it, decompressed.
+/// Searches at once in this agent. Each may hold a row (an object at most); one of them at a time a batch of it, decompressed.
 const SEARCHES_MAX: usize = 4;
 /// Rows read ahead by name; they are read one by one.
 const ROWS_AHEAD: u32 = 64;
@@ -36,11 +37,20 @@ pub enum SearchError {
 
 /// What all searches of an agent share.
 #[derive(Debug)]
-pub struct TimeSearches(Semaphore);
+pub struct TimeSearches {
+    running: Semaphore,
+    rows: BytePermits,
+    decompressing: Semaphore,
+}
 
-impl Default for TimeSearches {
-    fn default() -> Self {
-        Self(Semaphore::new(SEARCHES_MAX))
+impl TimeSearches {
+    /// Searches that hold rows of `bytes_max` together; a row that is larger is searched alone.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            running: Semaphore::new(SEARCHES_MAX),
+            rows: BytePermits::named("searches", bytes_max),
+            decompressing: Semaphore::new(1),
+        }
     }
 }
 
@@ -72,10 +82,9 @@ impl TimeSearch<'_> {
         let Some(first) = first else { return Ok(None) };
         let mut rows = Rows::from(first.base_offset);
         while let Some(row) = rows.next(self).await? {
-            let bytes = self.read(&row).await?;
             let (base_offset, from) = (row.base_offset, self.ends.log_start);
-            let search = move || first_at_or_after(&bytes, base_offset, from, timestamp);
-            if let Some(record) = apart(search).await? {
+            let search = move |bytes: &[u8]| first_at_or_after(bytes, base_offset, from, timestamp);
+            if let Some(record) = self.look_through(&row, search).await? {
                 return Ok(Some(record));
             }
         }
@@ -93,22 +102,40 @@ impl TimeSearch<'_> {
         let mut rows = Rows::from(self.ends.log_start);
         let mut best = None;
         while let Some(row) = rows.next(self).await? {
-            let bytes = self.read(&row).await?;
             let (base_offset, from) = (row.base_offset, self.ends.log_start);
-            best = apart(move || latest(&bytes, base_offset, from, best)).await?;
+            let search = move |bytes: &[u8]| latest(bytes, base_offset, from, best);
+            best = self.look_through(&row, search).await?;
         }
         Ok(best)
     }
 
-    async fn read(self, row: &IndexedRange) -> Result<BytesMut, StorageError> {
+    /// Reads a row and searches it.
+    async fn look_through<A: Send + 'static>(
+        &self,
+        row: &IndexedRange,
+        search: impl FnOnce(&[u8]) -> Result<A, RecordsError> + Send + 'static,
+    ) -> Result<A, SearchError> {
+        let row_bytes = usize::try_from(row.range.len()).unwrap_or(usize::MAX);
+        let held = self.searches.rows.acquire(row_bytes).await;
         let read = self.reader.read(&row.key, row.range, Lane::Cold).await?;
         self.reader
             .charge(&read, [(self.partition.0, row.range.len())].into_iter());
-        Ok(read.bytes)
+        let _alone = self.searches.decompressing.acquire().await;
+        // Who asked may go while it is searched; the bytes do not.
+        let search = move || {
+            let found = search(&read.bytes);
+            drop((read, held));
+            found
+        };
+        apart(search).await
     }
 
     async fn permit(&self) -> tokio::sync::SemaphorePermit<'_> {
-        self.searches.0.acquire().await.expect("the semaphore is never closed")
+        self.searches
+            .running
+            .acquire()
+            .await
+            .expect("the semaphore is never closed")
     }
 }
 

@@ -1,34 +1,26 @@
-//! One fetch: plan, wait until there is enough or the time is over, read, assemble.
+//! One fetch: plan, wait until there is enough or the time is over; then `reading.rs` takes the memory for it, reads and assembles.
 //!
 //! The partitions are served in the order in which they are wanted: where the answer is full, those at the end get nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use futures::StreamExt;
-use futures::stream;
 use metastore::{MetastoreError, PlannedPartition, WantedRange};
-use metrics::counter;
-use storage::StorageError;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
-use types::{ByteRange, Offset, PartitionIndex, TopicNumber};
+use types::{Offset, PartitionIndex, TopicNumber};
 
-use crate::fetch::assemble::{AssembleError, Assembled, Cursor, Limits, assemble};
+use crate::fetch::assemble::Assembled;
 use crate::fetch::cursors::Cursors;
-use crate::fetch::plan::{Piece, merge, pieces};
 use crate::fetch::planner::{self, Plan, Planner};
 use crate::fetch::read::ObjectReader;
+use crate::fetch::reading::FetchMemory;
 use crate::fetch::search::TimeSearches;
 use crate::fetch::sessions::FetchSessions;
-use crate::fetch::spread::{self, budgets, bytes_named, is_all};
+use crate::fetch::spread::{self, bytes_named, is_all};
 use crate::fetch::wait::LogEndsWatch;
-use crate::metrics::CACHE_DAMAGED;
+use crate::memory::pool::Grant;
 
-/// Ranges of one fetch read at once.
-const READS_MAX: usize = 16;
 /// How old what is known of a log's start may be where memory answers at once: for so long another agent's readers may still get what
 /// DeleteRecords took.
 const TAIL_AGE_MAX: Duration = Duration::from_millis(500);
@@ -88,9 +80,27 @@ pub enum ServedPartition {
     UnsupportedCompression,
 }
 
+impl ServedPartition {
+    /// Whether any are served.
+    pub fn has_records(&self) -> bool {
+        matches!(self, Self::Records { assembled, .. } if assembled.bytes > 0)
+    }
+}
+
+/// What became of a fetch.
+#[derive(Debug, Default)]
+pub struct Served {
+    /// One entry per wanted partition, in order.
+    pub partitions: Vec<ServedPartition>,
+    /// Keeps the records counted.
+    pub memory: Option<Grant>,
+}
+
 /// Serves fetches; shared by all connections.
 #[derive(Debug)]
 pub struct Fetcher {
+    /// What answers may take.
+    pub memory: FetchMemory,
     /// Says where records lie.
     pub planner: Arc<Planner>,
     /// Sidecar and S3.
@@ -108,14 +118,10 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Serves one fetch; the answer has one entry per wanted partition, in order. Safe to cancel.
-    pub async fn serve(
-        &self,
-        wanted: &[WantedPartition],
-        limits: FetchLimits,
-    ) -> Result<Vec<ServedPartition>, MetastoreError> {
+    /// Serves one fetch. Safe to cancel.
+    pub async fn serve(&self, wanted: &[WantedPartition], limits: FetchLimits) -> Result<Served, MetastoreError> {
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Served::default());
         }
         let arrived = Instant::now();
         let deadline = arrived + limits.wait_max;
@@ -128,7 +134,7 @@ impl Fetcher {
         let mut planned = self.plan_at_first(wanted, &ranges, limits).await?;
         loop {
             if Instant::now() >= deadline || is_enough(&planned, wanted, limits) {
-                return Ok(self.read_all(wanted, planned, limits).await);
+                return Ok(self.read_all(wanted, &planned, limits, deadline).await);
             }
             let ends: Vec<_> = wanted
                 .iter()
@@ -144,7 +150,7 @@ impl Fetcher {
             // Out of time: answer with what there is.
             let _ = timeout_at(deadline, moved).await;
             if self.stopping.is_cancelled() {
-                return Ok(self.read_all(wanted, planned, limits).await);
+                return Ok(self.read_all(wanted, &planned, limits, deadline).await);
             }
             known = Some(ends);
             // The watch has asked for everybody since, and says what it was told.
@@ -198,142 +204,6 @@ impl Fetcher {
         }
         Ok(planned)
     }
-
-    async fn read_all(&self, wanted: &[WantedPartition], planned: Plan, limits: FetchLimits) -> Vec<ServedPartition> {
-        let there = wanted.iter().zip(&planned).map(|(wanted, planned)| {
-            let bytes = planned.as_ref().map(bytes_named).unwrap_or_default();
-            (bytes, wanted.bytes_max)
-        });
-        let budgets = budgets(&there.collect::<Vec<_>>(), limits.bytes_max);
-        let mut all: Vec<Piece> = Vec::new();
-        let mut counts = Vec::with_capacity(wanted.len());
-        for ((wanted, planned), budget) in wanted.iter().zip(&planned).zip(&budgets) {
-            let bytes = if budget.first_whole {
-                budget.bytes.max(1)
-            } else {
-                budget.bytes
-            };
-            let mine = planned
-                .as_ref()
-                .map(|planned| pieces(wanted.topic, planned, wanted.from, bytes, &self.cursors))
-                .unwrap_or_default();
-            counts.push(mine.len());
-            all.extend(mine);
-        }
-        let mut read = read_pieces(&self.reader, &all).await.into_iter();
-        let mut pieces = all.into_iter();
-        let mut served = Vec::with_capacity(wanted.len());
-        for (((wanted, planned), count), budget) in wanted.iter().zip(planned).zip(counts).zip(budgets) {
-            let pieces: Vec<Piece> = pieces.by_ref().take(count).collect();
-            let bytes: Vec<_> = read.by_ref().take(count).collect();
-            served.push(match planned {
-                None => ServedPartition::Gone,
-                Some(planned) => {
-                    let limits = Limits {
-                        from: wanted.from,
-                        budget,
-                        zstd_allowed: limits.zstd_allowed,
-                    };
-                    self.partition(wanted, &planned, pieces, bytes, limits).await
-                }
-            });
-        }
-        served
-    }
-
-    async fn partition(
-        &self,
-        wanted: &WantedPartition,
-        planned: &PlannedPartition,
-        pieces: Vec<Piece>,
-        bytes: Vec<Result<BytesMut, StorageError>>,
-        limits: Limits,
-    ) -> ServedPartition {
-        let (log_start, end) = (planned.log_start, planned.end);
-        if wanted.from < log_start || wanted.from > end {
-            return ServedPartition::OutOfRange { log_start, end };
-        }
-        match self.assemble_intact(pieces, bytes, limits).await {
-            Ok(assembled) => {
-                if let Some(Cursor {
-                    object,
-                    row_end,
-                    offset,
-                    position,
-                }) = assembled.cursor
-                {
-                    self.cursors.note(object, row_end, offset, position);
-                }
-                ServedPartition::Records {
-                    log_start,
-                    end,
-                    assembled,
-                }
-            }
-            Err(Unserved::Compression) => ServedPartition::UnsupportedCompression,
-            Err(Unserved::Unreadable(reason) | Unserved::Damaged(reason)) => {
-                let (topic, partition) = (wanted.topic.0, wanted.partition.0);
-                error!(
-                    topic.number = topic,
-                    partition.index = partition,
-                    offset = wanted.from.0,
-                    reason,
-                    "log is unreadable"
-                );
-                ServedPartition::Unreadable
-            }
-        }
-    }
-
-    /// Where the sidecar's bytes are no whole batches, those of S3 are taken.
-    async fn assemble_intact(
-        &self,
-        pieces: Vec<Piece>,
-        bytes: Vec<Result<BytesMut, StorageError>>,
-        limits: Limits,
-    ) -> Result<Assembled, Unserved> {
-        let assembled = Self::assemble(&self.reader, pieces.clone(), bytes, limits).await;
-        match assembled {
-            Err(Unserved::Damaged(reason)) if self.reader.has_cache() => {
-                counter!(CACHE_DAMAGED).increment(1);
-                warn!(
-                    reason,
-                    object.key = pieces.first().map(|piece| piece.key.as_str()),
-                    "reading from S3 instead"
-                );
-                let store = self.reader.of_store();
-                let bytes = read_pieces(&store, &pieces).await;
-                Self::assemble(&store, pieces, bytes, limits).await
-            }
-            assembled => assembled,
-        }
-    }
-
-    async fn assemble(
-        reader: &ObjectReader,
-        mut pieces: Vec<Piece>,
-        bytes: Vec<Result<BytesMut, StorageError>>,
-        limits: Limits,
-    ) -> Result<Assembled, Unserved> {
-        let mut bytes: Vec<BytesMut> = bytes.into_iter().collect::<Result<_, _>>()?;
-        // A batch longer than the budget is found out by reading its header, then read whole: at most two more reads.
-        for _ in 0..2 {
-            match assemble(&pieces, bytes, limits) {
-                Ok(assembled) => return Ok(assembled),
-                Err(AssembleError::NeedMore { piece, bytes: needed }) => {
-                    pieces.truncate(piece + 1);
-                    let last = &mut pieces[piece];
-                    last.range.end = (last.range.start + needed).min(last.row_end);
-                    bytes = read_pieces(reader, &pieces)
-                        .await
-                        .into_iter()
-                        .collect::<Result<_, _>>()?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(assemble(&pieces, bytes, limits)?)
-    }
 }
 
 /// What is still wanted beyond `planned`, and of which places.
@@ -347,68 +217,6 @@ fn extend(planned: &mut Plan, places: Vec<usize>, more: Option<Plan>) {
             spread::extend(planned, more);
         }
     }
-}
-
-/// Reads all pieces, merged per object; the answer has one entry per piece, in order.
-async fn read_pieces(reader: &ObjectReader, pieces: &[Piece]) -> Vec<Result<BytesMut, StorageError>> {
-    let reads = merge(pieces);
-    let requests: Vec<_> = reads
-        .iter()
-        .map(|read| reader.read(&read.key, read.range, read.lane))
-        .collect();
-    let results: Vec<_> = stream::iter(requests).buffered(READS_MAX).collect().await;
-    let mut bytes: Vec<Option<Result<BytesMut, StorageError>>> = pieces.iter().map(|_| None).collect();
-    for (read, result) in reads.iter().zip(results) {
-        match result {
-            Ok(got) => {
-                let topics = read.pieces.iter().map(|n| (pieces[*n].topic, pieces[*n].range.len()));
-                reader.charge(&got, topics);
-                let mut whole = got.bytes;
-                // From the back, so that what is split off needs no copy.
-                for n in read.pieces.iter().rev() {
-                    let within = relative(pieces[*n].range, read.range.start);
-                    let mut piece = whole.split_off(within.0);
-                    piece.truncate(within.1);
-                    bytes[*n] = Some(Ok(piece));
-                }
-            }
-            Err(error) => read.pieces.iter().for_each(|n| bytes[*n] = Some(Err(error.clone()))),
-        }
-    }
-    bytes
-        .into_iter()
-        .map(|piece| piece.expect("every piece is in one read"))
-        .collect()
-}
-
-enum Unserved {
-    Compression,
-    /// There are no bytes.
-    Unreadable(String),
-    /// There are bytes, and they are not what they should be.
-    Damaged(String),
-}
-
-impl From<StorageError> for Unserved {
-    fn from(error: StorageError) -> Self {
-        Self::Unreadable(error.to_string())
-    }
-}
-
-impl From<AssembleError> for Unserved {
-    fn from(error: AssembleError) -> Self {
-        match error {
-            AssembleError::UnsupportedCompression => Self::Compression,
-            AssembleError::Damaged => Self::Damaged("the object's bytes are not what the index says".to_owned()),
-            AssembleError::NeedMore { .. } => Self::Damaged("a batch is longer than its header says".to_owned()),
-        }
-    }
-}
-
-/// Start and length of `range` within what was read from `start` on.
-fn relative(range: ByteRange, start: u64) -> (usize, usize) {
-    let to_usize = |bytes: u64| usize::try_from(bytes).expect("what was read is in memory");
-    (to_usize(range.start - start), to_usize(range.len()))
 }
 
 fn wanted_range(partition: &WantedPartition, limits: FetchLimits, rows_max: u32) -> WantedRange {

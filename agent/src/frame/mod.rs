@@ -15,7 +15,7 @@ use kafka_protocol::messages::ApiKey;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-pub use permits::{BytePermit, BytePermits};
+pub use permits::{BytePermit, BytePermits, RESERVE_BYTES};
 
 /// API key, version and correlation id: less than this is no request of any API.
 const HEADER_BYTES_MIN: usize = 8;

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::memory::meter::{Counted, Meter};
 
 /// What requests other than Produce can have when produced data hold the whole pool.
-const RESERVE_BYTES: usize = 16 * 1024 * 1024;
+pub const RESERVE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The pool from which every request takes its bytes before its body is read. When the pool is empty nobody is
 /// read from, and back pressure reaches the sockets. First come, first served: a large frame is not starved by small ones.
@@ -17,23 +20,35 @@ pub struct BytePermits {
     pool: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
     bytes_max: usize,
+    meter: Meter,
 }
 
 /// Some bytes of a [`BytePermits`] pool; they go back when it is dropped.
 #[derive(Debug)]
 pub struct BytePermit {
     permit: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 impl BytePermits {
     /// A pool of `bytes_max` bytes. It must be larger than the largest frame: a frame that cannot ever get its
     /// bytes would wait for ever, and everybody behind it.
     pub fn new(bytes_max: usize) -> Self {
+        Self::metered(bytes_max, |_| Meter::silent())
+    }
+
+    /// The same, under the name by which metrics tell of it.
+    pub fn named(name: &'static str, bytes_max: usize) -> Self {
+        Self::metered(bytes_max, |bytes_max| Meter::new(name, bytes_max))
+    }
+
+    fn metered(bytes_max: usize, meter: impl FnOnce(usize) -> Meter) -> Self {
         let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS);
         Self {
             pool: Arc::new(Semaphore::new(bytes_max)),
             reserve: Arc::new(Semaphore::new(RESERVE_BYTES)),
             bytes_max,
+            meter: meter(bytes_max),
         }
     }
 
@@ -50,7 +65,7 @@ impl BytePermits {
     /// Waits for `bytes` of the pool. More than the pool holds is cut to the whole pool, so that it never waits for ever.
     /// Safe to cancel: a cancelled wait holds nothing.
     pub async fn acquire(&self, bytes: usize) -> Arc<BytePermit> {
-        take(&self.pool, bytes.min(self.bytes_max)).await
+        self.take(&self.pool, bytes.min(self.bytes_max)).await
     }
 
     /// The same for what is no produced data: out of the reserve when the pool is empty. Safe to cancel likewise.
@@ -61,17 +76,26 @@ impl BytePermits {
         tokio::select! {
             biased;
             permit = self.acquire(bytes) => permit,
-            permit = take(&self.reserve, bytes) => permit,
+            permit = self.take(&self.reserve, bytes) => permit,
         }
     }
-}
 
-async fn take(pool: &Arc<Semaphore>, bytes: usize) -> Arc<BytePermit> {
-    let wanted = u32::try_from(bytes).unwrap_or(u32::MAX);
-    let permit = Arc::clone(pool).acquire_many_owned(wanted).await;
-    Arc::new(BytePermit {
-        permit: permit.expect("the pools are never closed"),
-    })
+    async fn take(&self, pool: &Arc<Semaphore>, bytes: usize) -> Arc<BytePermit> {
+        let wanted = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let permit = match Arc::clone(pool).try_acquire_many_owned(wanted) {
+            Ok(permit) => permit,
+            Err(_) => {
+                let begun = Instant::now();
+                let permit = Arc::clone(pool).acquire_many_owned(wanted).await;
+                self.meter.waited(begun.elapsed());
+                permit.expect("the pools are never closed")
+            }
+        };
+        Arc::new(BytePermit {
+            _counted: self.meter.hold(permit.num_permits()),
+            permit,
+        })
+    }
 }
 
 impl BytePermit {

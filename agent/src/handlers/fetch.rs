@@ -21,6 +21,7 @@ use crate::fetch::session::{Asked, Fetched, PartitionRef, Told, TopicRef};
 use crate::fetch::sessions::{NO_SESSION, SessionError, SessionRequest};
 use crate::fetch_answer::{FetchAnswer, FetchAnswerPartition, FetchAnswerTopic};
 use crate::leader_epoch;
+use crate::memory::pool::Grant;
 use crate::metrics::FETCH_BYTES;
 
 /// First version with sessions.
@@ -43,22 +44,31 @@ struct Part {
 type Found = Result<Arc<Topic>, ResponseError>;
 
 /// Answers when there is enough to read, or when the client has waited long enough. Dropped when the client goes.
-pub async fn handle(broker: &Arc<Broker>, client: &Client, version: i16, request: FetchRequest) -> FetchAnswer {
+/// With it comes what keeps its records counted, until it has left.
+pub async fn handle(
+    broker: &Arc<Broker>,
+    client: &Client,
+    version: i16,
+    request: FetchRequest,
+) -> (FetchAnswer, Option<Grant>) {
     let sessions = &broker.fetcher.sessions;
     let begun = match sessions.begin(session_request(version, &request), Instant::now()) {
         Ok(begun) => begun,
-        Err(error) => return refused(error),
+        Err(error) => return (refused(error), None),
     };
     let mut parts = look_up_all(broker, &begun.partitions).await;
     send_elsewhere(broker, client, &request.rack_id, &mut parts).await;
-    serve(broker, limits(broker, version, &request, &parts), &mut parts).await;
+    let memory = serve(broker, limits(broker, version, &request, &parts), &mut parts).await;
     match sessions.finish(begun, parts.iter().map(told).collect(), Instant::now()) {
-        Ok((session_id, sent)) => FetchAnswer {
-            error: None,
-            session_id,
-            topics: by_topic(parts, &sent),
-        },
-        Err(error) => refused(error),
+        Ok((session_id, sent)) => {
+            let answer = FetchAnswer {
+                error: None,
+                session_id,
+                topics: by_topic(parts, &sent),
+            };
+            (answer, memory)
+        }
+        Err(error) => (refused(error), None),
     }
 }
 
@@ -233,7 +243,7 @@ fn limits(broker: &Broker, version: i16, request: &FetchRequest, parts: &[Part])
     }
 }
 
-async fn serve(broker: &Broker, limits: FetchLimits, parts: &mut [Part]) {
+async fn serve(broker: &Broker, limits: FetchLimits, parts: &mut [Part]) -> Option<Grant> {
     let wanted = |part: &Part| {
         Some(WantedPartition {
             topic: part.open()?.number,
@@ -246,12 +256,15 @@ async fn serve(broker: &Broker, limits: FetchLimits, parts: &mut [Part]) {
     let served = broker.fetcher.serve(&wanted, limits).await;
     let open = parts.iter_mut().filter(|part| part.open().is_some());
     match served {
-        Ok(served) => open
-            .zip(served)
-            .for_each(|(part, served)| fill(&mut part.answer, served)),
+        Ok(served) => {
+            open.zip(served.partitions)
+                .for_each(|(part, served)| fill(&mut part.answer, served));
+            served.memory
+        }
         Err(error) => {
             let error = of_metastore(&error, AskedOf::Log);
             open.for_each(|part| part.answer.error = Some(error));
+            None
         }
     }
 }

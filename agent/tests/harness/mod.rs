@@ -9,9 +9,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use agent::connection::ConnectionPools;
 use agent::frame::BytePermits;
 use agent::incoming::Ports;
 use agent::listeners::DEFAULT_LISTENER;
+use agent::memory::pool::AnswerPool;
 use agent::server::{ServerLimits, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,7 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The limits of production, with one connection's patience cut short.
 pub(crate) fn limits() -> ServerLimits {
-    let mut limits = ServerLimits::new(1000, BytePermits::new(256 * 1024 * 1024));
+    let pools = ConnectionPools {
+        requests: BytePermits::new(256 * 1024 * 1024),
+        answers: AnswerPool::new("other_answers", 16 * 1024 * 1024),
+    };
+    let mut limits = ServerLimits::new(1000, pools);
     limits.connection.frame.stall = Duration::from_millis(300);
     limits.connection.write_stall = Duration::from_millis(500);
     limits

@@ -15,6 +15,7 @@ use agent::configs::{BrokerConfigs, TopicDefaults};
 use agent::fetch::cursors::Cursors;
 use agent::fetch::planner::Planner;
 use agent::fetch::read::ObjectReader;
+use agent::fetch::reading::FetchMemory;
 use agent::fetch::search::TimeSearches;
 use agent::fetch::serve::Fetcher;
 use agent::fetch::sessions::FetchSessions;
@@ -38,6 +39,9 @@ use uuid::Uuid;
 
 /// Partitions of a topic that is created without a count.
 pub(crate) const PARTITIONS_DEFAULT: usize = 2;
+
+/// Memory for everything, each.
+const POOL_BYTES: usize = 64 * 1024 * 1024;
 
 /// An agent's handlers' world; its tasks end with it.
 pub(crate) struct TestAgent {
@@ -117,12 +121,18 @@ impl TestAgent {
             // Nothing is produced or fetched here.
             writer: WriterHandle::channel().0,
             fetcher: Fetcher {
+                memory: FetchMemory::new(POOL_BYTES, POOL_BYTES),
                 planner: Arc::new(Planner::new(metastore)),
-                reader: ObjectReader::new(None, Arc::new(MemoryStore::new()), Arc::default()),
+                reader: ObjectReader::new(
+                    None,
+                    Arc::new(MemoryStore::new()),
+                    Arc::new(MemoryStore::new()),
+                    Arc::default(),
+                ),
                 ends: LogEndsWatch::default(),
                 cursors: Cursors::default(),
                 sessions: FetchSessions::new(FETCH_SESSIONS_MAX, Arc::new(SystemEntropy)),
-                searches: TimeSearches::default(),
+                searches: TimeSearches::new(POOL_BYTES),
                 stopping: shutdown.clone(),
             },
             ack_mode: AckMode::Auto,

@@ -119,6 +119,20 @@ impl Client {
         version: i16,
         request: Q,
     ) -> A {
+        self.send(api, version, request).await;
+        let length = self.socket.read_u32().await.expect("an answer");
+        let mut answer = vec![0; length as usize];
+        self.socket.read_exact(&mut answer).await.unwrap();
+        let mut answer = Bytes::from(answer);
+        let header = ResponseHeader::decode(&mut answer, A::header_version(version)).unwrap();
+        assert_eq!(header.correlation_id, self.correlation_id);
+        let response = A::decode(&mut answer, version).unwrap();
+        assert!(!answer.has_remaining());
+        response
+    }
+
+    /// Asks, and leaves the answer where it is.
+    pub(crate) async fn send<Q: Encodable + HeaderVersion>(&mut self, api: ApiKey, version: i16, request: Q) {
         self.correlation_id += 1;
         let header = RequestHeader::default()
             .with_request_api_key(api as i16)
@@ -133,15 +147,6 @@ impl Client {
             .await
             .unwrap();
         self.socket.write_all(&frame).await.unwrap();
-        let length = self.socket.read_u32().await.expect("an answer");
-        let mut answer = vec![0; length as usize];
-        self.socket.read_exact(&mut answer).await.unwrap();
-        let mut answer = Bytes::from(answer);
-        let header = ResponseHeader::decode(&mut answer, A::header_version(version)).unwrap();
-        assert_eq!(header.correlation_id, self.correlation_id);
-        let response = A::decode(&mut answer, version).unwrap();
-        assert!(!answer.has_remaining());
-        response
     }
 }
 

@@ -109,6 +109,7 @@ impl World {
         let deps = Deps {
             metastore: self.tables.connect(postgres),
             store: self.store.clone(),
+            cold_store: self.store.clone(),
             cache,
             function: None,
             costs: None,
@@ -174,7 +175,16 @@ impl Agent {
 
     /// The same, through one of its listeners.
     pub(crate) async fn connect_through(&self, listener: &str) -> Client {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        self.connect_by(listener, 1 << 20).await
+    }
+
+    /// The same, over a pipe that holds so many bytes.
+    pub(crate) async fn connect_over(&self, pipe_bytes: usize) -> Client {
+        self.connect_by(DEFAULT_LISTENER, pipe_bytes).await
+    }
+
+    async fn connect_by(&self, listener: &str, pipe_bytes: usize) -> Client {
+        let (ours, theirs) = tokio::io::duplex(pipe_bytes);
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let accepted = Accepted {
             listener: listener.into(),

@@ -31,6 +31,10 @@ pub(crate) enum Command {
     Fanout(FanoutCommand),
     /// Connections that say nothing.
     Idle(IdleCommand),
+    /// Connections that each fetch 64 KiB a second from the beginning of a topic.
+    Busy(CrowdCommand),
+    /// Connections that each ask for 50 MiB and read nothing.
+    Slow(CrowdCommand),
     /// The standard set, each load against the dev-stack it needs, and a table of what was aimed at and what was found.
     Suite(SuiteFlags),
     /// What a load costs on AWS in a month, and on Kafka with three replicas.
@@ -81,6 +85,24 @@ pub(crate) struct IdleCommand {
     pub(crate) target: TargetFlags,
     /// How many connections.
     #[arg(long, default_value_t = 10_000)]
+    pub(crate) connections: u64,
+    /// How long to measure.
+    #[arg(long, default_value = "20s", value_parser = parse_duration)]
+    pub(crate) duration: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CrowdCommand {
+    #[command(flatten)]
+    pub(crate) target: TargetFlags,
+    /// Topic with something in it.
+    #[arg(long)]
+    pub(crate) topic: String,
+    /// How many partitions of it are read.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) partitions: i32,
+    /// How many connections.
+    #[arg(long, default_value_t = 1000)]
     pub(crate) connections: u64,
     /// How long to measure.
     #[arg(long, default_value = "20s", value_parser = parse_duration)]

@@ -5,6 +5,7 @@ mod cli;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bench::config::{ProduceFlags, TargetFlags};
@@ -15,7 +16,7 @@ use bench::suite;
 use clap::Parser as _;
 use prices::Prices;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, CrowdCommand};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -58,9 +59,23 @@ fn run(command: Command) -> Result<bool> {
         Command::Idle(flags) => told(&flags.target, || {
             load::idle::idle(&flags.target, flags.connections, flags.duration)
         }),
+        Command::Busy(flags) => told(&flags.target, || crowd(&flags, load::crowd::busy)),
+        Command::Slow(flags) => told(&flags.target, || crowd(&flags, load::crowd::slow)),
         Command::Suite(flags) => suite::run(&flags, &say),
         Command::Cost(flags) => cost(&flags).map(|()| true),
     }
+}
+
+type Crowd = fn(&TargetFlags, &str, i32, u64, Duration) -> Result<Report>;
+
+fn crowd(flags: &CrowdCommand, load: Crowd) -> Result<Report> {
+    load(
+        &flags.target,
+        &flags.topic,
+        flags.partitions,
+        flags.connections,
+        flags.duration,
+    )
 }
 
 fn plan(name: &str, target: &TargetFlags, produce: &ProduceFlags) -> Plan {

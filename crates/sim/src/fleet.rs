@@ -109,6 +109,7 @@ impl Fleet {
         );
         let deps = Deps {
             metastore: self.services.metastore(&process),
+            cold_store: Arc::clone(&store),
             store,
             cache: None,
             function: (berth.plan.commit_path == CommitPath::Invoke).then(|| {

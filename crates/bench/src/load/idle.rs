@@ -13,7 +13,7 @@ use crate::report::{Phase, Report};
 /// File descriptors for all else.
 const FILES_BESIDE: u64 = 200;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// ApiVersions, version 0, without a client id: what every client of Kafka begins with.
 const API_VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
@@ -52,7 +52,7 @@ pub fn idle(target: &TargetFlags, connections: u64, time: Duration) -> Result<Re
     })
 }
 
-fn connect(broker: &str) -> Result<TcpStream> {
+pub(super) fn connect(broker: &str) -> Result<TcpStream> {
     let address = broker.to_socket_addrs()?.next().context("it has no address")?;
     let mut connection = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
     connection.set_read_timeout(Some(ANSWER_TIMEOUT))?;
@@ -71,7 +71,7 @@ fn is_closed(connection: &TcpStream) -> bool {
     connection.set_nonblocking(true).is_err() || !connection.peek(&mut [0]).is_err_and(nothing_yet)
 }
 
-fn allow_files(wanted: u64) -> Result<()> {
+pub(super) fn allow_files(wanted: u64) -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return Ok(());

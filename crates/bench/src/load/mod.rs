@@ -2,6 +2,7 @@
 
 pub mod client;
 mod consume;
+pub mod crowd;
 pub mod idle;
 mod produce;
 mod producer;

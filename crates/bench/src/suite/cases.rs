@@ -45,6 +45,10 @@ const LARGE_CACHE_MB: &str = "4096";
 /// Nothing that is read stays in it.
 const SMALL_CACHE_MB: &str = "64";
 const IDLE_CONNECTIONS: u64 = 10_000;
+const BUSY_CONNECTIONS: u64 = 1_000;
+/// What a slow reader holds is looked at for longer than the agent is patient with it.
+const SLOW_TIME: Duration = Duration::from_secs(15);
+const PARTITIONS: i32 = 100;
 const GROUPS: u32 = 10;
 const SCANS: u32 = 4;
 
@@ -72,7 +76,7 @@ fn full_rate(suite: &Suite<'_>, topic: &str) -> ProduceFlags {
 
 fn batches() -> ProduceFlags {
     ProduceFlags {
-        partitions: 100,
+        partitions: PARTITIONS,
         batch_size: Some(64 << 10),
         ..ProduceFlags::default()
     }
@@ -175,6 +179,7 @@ fn inline(suite: &mut Suite<'_>) -> Result<Findings> {
     ]));
     all.extend(requests(&stack, &before, "inline")?);
     all.extend(warm(suite, &target)?);
+    all.extend(crowds(suite, &target)?);
     suite.pages = Some(pages(&suite.data_dir.join("inline/s3"))?);
     all.extend(light(suite, &target)?);
     stack.stop()?;
@@ -187,6 +192,18 @@ fn idle(suite: &mut Suite<'_>, target: &TargetFlags) -> Result<Findings> {
     Ok(found([
         ("idle.rss", agent.as_ref().map(|agent| agent.rss_mib)),
         ("idle.cores", agent.map(|agent| agent.cores)),
+    ]))
+}
+
+/// The agent's memory while many read at ease, and then at most while as many want much and take nothing.
+fn crowds(suite: &mut Suite<'_>, target: &TargetFlags) -> Result<Findings> {
+    let busy = load::crowd::busy(target, FULL, PARTITIONS, BUSY_CONNECTIONS, SECONDS(10))?;
+    let busy = part(&suite.tell(busy), 0)?.costs.processes.get("agent").cloned();
+    let slow = load::crowd::slow(target, FULL, PARTITIONS, BUSY_CONNECTIONS, SLOW_TIME)?;
+    let slow = part(&suite.tell(slow), 0)?.costs.processes.get("agent").cloned();
+    Ok(found([
+        ("busy.rss", busy.map(|agent| agent.rss_peak_mib)),
+        ("slow.rss", slow.map(|agent| agent.rss_peak_mib)),
     ]))
 }
 

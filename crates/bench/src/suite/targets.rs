@@ -69,6 +69,8 @@ pub const TARGETS: &[Target] = &[
     target("one.mib_per_s", "produced by it", "MiB/s", Told),
     target("idle.rss", "agent's memory with 10,000 idle connections", "MiB", AtMost(150.0)),
     target("idle.cores", "agent's share of a core meanwhile", "", AtMost(0.01)),
+    target("busy.rss", "agent's memory at most, 1,000 connections that each fetch 64 KiB a second, `YAKS_MEMORY_MB=768`", "MiB", AtMost(918.0)),
+    target("slow.rss", "agent's memory at most, 1,000 readers that want 50 MiB each and take nothing, the same", "MiB", AtMost(918.0)),
     target("commit.random_p50_ratio", "commit p50 to that of a bare transaction, 100 slots/s, a random 100 of 1,000 partitions", "", AtMost(2.0)),
     target("commit.random_p99_ratio", "commit p99, the same", "", AtMost(2.0)),
     target("commit.random_p50", "that commit, p50", "ms", Told),

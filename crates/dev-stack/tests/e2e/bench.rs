@@ -66,6 +66,12 @@ fn every_record_of_a_load_is_acked_read_and_accounted_for() {
         Some(800),
         "{report}"
     );
+
+    let time = Duration::from_millis(1500);
+    let busy = load::crowd::busy(&target, &scan.topic, 3, 20, time).unwrap();
+    assert_eq!(busy.failed, 0, "{busy}");
+    let slow = load::crowd::slow(&target, &scan.topic, 3, 20, time).unwrap();
+    assert!(slow.errors.is_empty(), "{slow}");
 }
 
 #[test]
