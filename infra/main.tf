@@ -2,7 +2,11 @@
 
 locals {
   # ECR twice: one API to sign in, one that hands out images (whose layers come from S3).
-  api_endpoints = concat(["ecr.api", "ecr.dkr", "logs", "secretsmanager"], var.commit_path == "invoke" ? ["lambda"] : [])
+  api_endpoints = concat(
+    ["ecr.api", "ecr.dkr", "logs", "secretsmanager"],
+    var.commit_path == "invoke" ? ["lambda"] : [],
+    var.collector ? ["xray"] : [],
+  )
 
   agents_max = var.zones * var.agents.max
 
@@ -27,6 +31,13 @@ locals {
     YAKS_DB_NAME       = module.database.connection.name
     YAKS_DB_SSLMODE    = "verify-full"
   }
+
+  # Who exports spans at all, and of how many requests. The migrations do not: no collector is beside them.
+  tracing = var.collector ? {
+    YAKS_OTEL_ENABLED       = "true"
+    OTEL_TRACES_SAMPLER     = "parentbased_traceidratio"
+    OTEL_TRACES_SAMPLER_ARG = tostring(var.trace_ratio)
+  } : {}
 }
 
 data "aws_region" "this" {}
@@ -62,6 +73,7 @@ module "network" {
   client_cidrs  = var.client_cidrs
   scrape_cidrs  = var.scrape_cidrs
   direct        = var.advertise == "task"
+  collector     = var.collector
 }
 
 module "bucket" {
@@ -92,7 +104,7 @@ module "materializer" {
   zip               = var.materializer_zip
   architecture      = var.architecture
   bucket            = module.bucket
-  environment       = local.environment
+  environment       = merge(local.environment, local.tracing, var.collector ? { OTEL_EXPORTER_OTLP_ENDPOINT = module.agent.otlp_endpoint } : {})
   database_user     = module.database.users.roles.function
   timeout_s         = local.function_timeout_s
   subnet_ids        = values(module.network.agent_subnets)
@@ -122,9 +134,11 @@ module "agent" {
   name               = var.name
   agent_image        = var.agent_image
   cache_image        = var.cache_image
+  collector_image    = var.collector ? var.collector_image : null
   architecture       = var.architecture
   agents             = var.agents
   environment        = local.environment
+  tracing            = local.tracing
   database_users     = module.database.users
   secret             = module.database.secret
   commit_path        = var.commit_path

@@ -162,8 +162,8 @@ variable "agents" {
   }
 
   validation {
-    condition     = var.agents.memory_mb >= var.agents.cache_memory_mb + 400 + 1024
-    error_message = "agents: memory_mb must hold cache_memory_mb, 400 MB of the sidecar's own, and 1024 MB for the agent."
+    condition     = var.agents.memory_mb >= var.agents.cache_memory_mb + 400 + 1024 + (var.collector ? 256 : 0)
+    error_message = "agents: memory_mb must hold cache_memory_mb, 400 MB of the sidecar's own, 1024 MB for the agent, and 256 MB for a collector."
   }
 
   validation {
@@ -239,6 +239,35 @@ variable "function_concurrency" {
   validation {
     condition     = var.function_concurrency >= 2 && var.function_concurrency <= 1000
     error_message = "function_concurrency: 2 to 1000, as SQS event sources have it."
+  }
+}
+
+variable "collector" {
+  description = "Whether a collector (AWS Distro for OpenTelemetry) runs beside each agent, to which agents, sidecars and function send their spans, for X-Ray."
+  type        = bool
+  default     = false
+}
+
+variable "collector_image" {
+  description = "Container image of that collector. With egress = \"endpoints\": a copy in your ECR, since nothing has a way to the public one."
+  type        = string
+  default     = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
+
+  validation {
+    # ECR has no endpoint for its public registry, and a pull-through cache has to fetch an image once by way of the internet.
+    condition     = !var.collector || var.egress == "nat" || var.existing_vpc != null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.", var.collector_image))
+    error_message = "collector_image: with egress = \"endpoints\" tasks reach your own ECR only. Copy the collector there once (infra/README.md, Traces) and name the copy."
+  }
+}
+
+variable "trace_ratio" {
+  description = "Which part of the requests is traced, with a collector. X-Ray takes $5 for a million traces."
+  type        = number
+  default     = 0.01
+
+  validation {
+    condition     = var.trace_ratio > 0 && var.trace_ratio <= 1
+    error_message = "trace_ratio: above 0, and at most 1."
   }
 }
 

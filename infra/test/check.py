@@ -1,7 +1,8 @@
 """Checks a deployment on the emulated AWS.
 
     check.py cost STATE PROFILE                           infra/README.md says what it costs
-    check.py words STATE                                  settings and log lines that Terraform names exist, and the queue's delay fits who commits
+    check.py words STATE                                  settings and log lines that Terraform names exist, the queue's delay fits who commits,
+                                                          and programs and collector fit each other
     check.py run STATE BINARIES WORK ROLES                the real programs work on it; writes down which keys were which role's
     check.py policies STATE CALLS ROLES                   their calls, and AWS's own, against the rendered policies
 
@@ -12,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+import collector
 import cost
 import policies
 import run_programs
@@ -25,6 +27,7 @@ def main(what, state, *rest):
         words.check_settings(deployment)
         words.check_delay(deployment)
         words.check_log_alarms(deployment)
+        collector.check(deployment)
     elif what == "cost":
         cost.check(deployment, *rest)
     elif what == "run":

@@ -82,8 +82,10 @@ class Policies:
             "agent_log": lambda: self.log("/yaks/", "/agent"),
             "cache_log": lambda: self.log("/yaks/", "/cache"),
             "migrate_log": lambda: self.log("/yaks/", "/migrate"),
+            "collector_log": lambda: self.log("/yaks/", "/collector"),
             "agent_repository": lambda: self.repository("agent"),
             "cache_repository": lambda: self.repository("cache"),
+            "collector_repository": lambda: self.repository("collector"),
             "*": lambda: "*",
         }[what]()
 
@@ -115,8 +117,14 @@ def calls_of_aws(deployment):
     """Those that this variant of a deployment makes AWS make."""
     text = (Path(__file__).parent / "calls_of_aws.json").read_text(encoding="utf-8")
     direct = not deployment.all("aws_sqs_queue", "events")
-    when = {"always": True, "queue": not direct, "direct": direct}
+    when = {"always": True, "queue": not direct, "direct": direct, **collector(deployment)}
     return [call for call in json.loads(text)["calls"] if when[call.get("when", "always")]]
+
+
+def collector(deployment):
+    """Whether there is one, and whether ECS has it from a private repository."""
+    image = deployment.containers("agent").get("collector", {}).get("image", "")
+    return {"collector": image != "", "collector in ECR": ".dkr.ecr." in image}
 
 
 def check(deployment, recorded):
@@ -170,6 +178,8 @@ def refusals(policies, bucket):
         ("task", "rds-db:connect", policies.arn("function_database_user"), {}),
         ("function", "rds-db:connect", policies.arn("agent_database_user"), {}),
         ("execution", "s3:GetObject", slot, {}),
+        ("execution", "xray:PutTraceSegments", "*", {}),
+        ("function", "xray:PutTraceSegments", "*", {}),
         ("function", "ec2:CreateNetworkInterface", "*", {"lambda:SourceFunctionArn": policies.arn("function")}),
         ("schedule", "lambda:InvokeFunction", policies.arn("function") + "-other", {}),
     ]

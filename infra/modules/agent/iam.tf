@@ -49,6 +49,17 @@ data "aws_iam_policy_document" "task" {
       resources = [var.function.arn]
     }
   }
+
+  dynamic "statement" {
+    for_each = var.collector_image == null ? [] : [1]
+
+    content {
+      sid = "Traces"
+      # The collector's. Has no resource to be narrowed to.
+      actions   = ["xray:PutTraceSegments"]
+      resources = ["*"]
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "task" {
@@ -67,7 +78,7 @@ resource "aws_iam_role" "execution" {
 locals {
   # <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag> or @<digest>; an image from elsewhere needs no permission.
   repositories = toset([
-    for image in [var.agent_image, var.cache_image] :
+    for image in compact([var.agent_image, var.cache_image, var.collector_image]) :
     "arn:aws:ecr:${split(".", image)[3]}:${split(".", image)[0]}:repository/${regex("^[^/]+/([^:@]+)", image)[0]}"
     if can(regex("^[0-9]{12}\\.dkr\\.ecr\\.", image))
   ])

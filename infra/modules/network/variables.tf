@@ -10,6 +10,11 @@ variable "direct" {
   type        = bool
 }
 
+variable "collector" {
+  description = "Whether there are collectors beside the agents, which the function sends its spans to."
+  type        = bool
+}
+
 variable "existing_vpc" {
   type = object({
     id      = string
