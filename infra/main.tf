@@ -1,6 +1,9 @@
 # A whole deployment. infra/README.md draws it and says what it costs.
 
 locals {
+  express = var.storage_class == "express"
+  bucket  = one(concat(module.bucket, module.directory_bucket))
+
   # ECR twice: one API to sign in, one that hands out images (whose layers come from S3).
   api_endpoints = concat(
     ["ecr.api", "ecr.dkr", "logs", "secretsmanager"],
@@ -24,7 +27,7 @@ locals {
   # What agent, sidecar and function are told alike.
   environment = {
     YAKS_S3_REGION     = data.aws_region.this.name
-    YAKS_S3_BUCKET     = module.bucket.id
+    YAKS_S3_BUCKET     = local.bucket.id
     YAKS_S3_PATH_STYLE = "false"
     YAKS_DB_HOST       = module.database.connection.host
     YAKS_DB_PORT       = tostring(module.database.connection.port)
@@ -74,14 +77,25 @@ module "network" {
   scrape_cidrs  = var.scrape_cidrs
   direct        = var.advertise == "task"
   collector     = var.collector
+  express       = local.express
 }
 
 module "bucket" {
   source = "./modules/bucket"
+  count  = local.express ? 0 : 1
 
   name          = var.name
   protect       = var.protect
   alarm_actions = local.alarm_actions
+}
+
+module "directory_bucket" {
+  source = "./modules/directory_bucket"
+  count  = local.express ? 1 : 0
+
+  name    = var.name
+  zone_id = one([for zone in keys(module.network.agent_subnets) : module.network.zone_ids[zone]])
+  protect = var.protect
 }
 
 module "database" {
@@ -103,7 +117,7 @@ module "materializer" {
   name              = var.name
   zip               = var.materializer_zip
   architecture      = var.architecture
-  bucket            = module.bucket
+  bucket            = local.bucket
   environment       = merge(local.environment, local.tracing, var.collector ? { OTEL_EXPORTER_OTLP_ENDPOINT = module.agent.otlp_endpoint } : {})
   database_user     = module.database.users.roles.function
   timeout_s         = local.function_timeout_s
@@ -121,7 +135,7 @@ module "events" {
   name                 = var.name
   event_source         = var.event_source
   commit_path          = var.commit_path
-  bucket               = module.bucket
+  bucket               = local.bucket
   function             = module.materializer.function
   function_timeout_s   = local.function_timeout_s
   function_concurrency = var.function_concurrency
@@ -143,7 +157,7 @@ module "agent" {
   secret             = module.database.secret
   commit_path        = var.commit_path
   function           = module.materializer.function
-  bucket             = module.bucket
+  bucket             = local.bucket
   vpc_id             = module.network.vpc_id
   subnets            = module.network.agent_subnets
   zone_ids           = module.network.zone_ids

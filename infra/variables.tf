@@ -209,14 +209,40 @@ variable "password_version" {
   default     = 1
 }
 
+variable "storage_class" {
+  description = "What keeps the records: `standard` (S3, in three zones) or `express` (S3 Express One Zone, a directory bucket in the agents' zone: an upload takes milliseconds, and the records are gone with the zone). Not to be changed on a running deployment: records are not moved."
+  type        = string
+  default     = "standard"
+
+  validation {
+    condition     = contains(["standard", "express"], var.storage_class)
+    error_message = "storage_class: standard or express."
+  }
+
+  validation {
+    condition     = var.storage_class == "standard" || var.zones == 1
+    error_message = "storage_class = \"express\" keeps everything in one zone, so it needs zones = 1."
+  }
+
+  validation {
+    condition     = var.storage_class == "standard" || var.commit_path == "invoke"
+    error_message = "storage_class = \"express\" sends no events, so it needs commit_path = \"invoke\"."
+  }
+
+  validation {
+    condition     = (var.storage_class == "express") == (var.event_source == "none")
+    error_message = "storage_class = \"express\" sends no events, so it needs event_source = \"none\", which nothing else has."
+  }
+}
+
 variable "event_source" {
-  description = "How the function hears of new objects: `sqs` (S3 -> queue -> function), `eventbridge` (S3 -> EventBridge -> queue -> function; leaves the bucket's only notification to others), or `s3` (S3 -> function; Lambda repeats a failure twice, then it is in the dead-letter queue)."
+  description = "How the function hears of new objects: `sqs` (S3 -> queue -> function), `eventbridge` (S3 -> EventBridge -> queue -> function; leaves the bucket's only notification to others), `s3` (S3 -> function; Lambda repeats a failure twice, then it is in the dead-letter queue), or `none` (with storage_class = \"express\" only)."
   type        = string
   default     = "sqs"
 
   validation {
-    condition     = contains(["sqs", "s3", "eventbridge"], var.event_source)
-    error_message = "event_source: sqs, s3 or eventbridge."
+    condition     = contains(["sqs", "s3", "eventbridge", "none"], var.event_source)
+    error_message = "event_source: sqs, s3, eventbridge or none."
   }
 }
 

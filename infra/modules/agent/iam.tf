@@ -19,19 +19,37 @@ resource "aws_iam_role" "task" {
 }
 
 data "aws_iam_policy_document" "task" {
-  statement {
-    sid = "Slots"
-    # No DeleteObject: that is for the sweep alone.
-    actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${var.bucket.arn}/${var.bucket.slots}*"]
+  dynamic "statement" {
+    for_each = var.bucket.express ? [] : [1]
+
+    content {
+      sid = "Slots"
+      # No DeleteObject: that is for the sweep alone.
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["${var.bucket.arn}/${var.bucket.slots}*"]
+    }
   }
 
-  statement {
-    sid = "ListBucket"
-    # Asked for at the start, to see that the bucket is there. Without it a slot that is free would answer 403, which is not "free":
-    # 404 has to be seen.
-    actions   = ["s3:ListBucket"]
-    resources = [var.bucket.arn]
+  dynamic "statement" {
+    for_each = var.bucket.express ? [] : [1]
+
+    content {
+      sid = "ListBucket"
+      # Asked for at the start, to see that the bucket is there. Without it a slot that is free would answer 403, which is not "free":
+      # 404 has to be seen.
+      actions   = ["s3:ListBucket"]
+      resources = [var.bucket.arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.bucket.express ? [1] : []
+
+    content {
+      sid       = "Session"
+      actions   = ["s3express:CreateSession"]
+      resources = [var.bucket.arn]
+    }
   }
 
   statement {

@@ -205,6 +205,17 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
   to_port           = 443
 }
 
+resource "aws_vpc_security_group_egress_rule" "s3express" {
+  for_each = var.express ? local.programs : {}
+
+  security_group_id = each.value
+  description       = "S3 Express, through its gateway endpoint"
+  prefix_list_id    = data.aws_prefix_list.s3express[0].id
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
   count = local.own && var.egress == "endpoints" ? 1 : 0
 
