@@ -131,7 +131,7 @@ async fn whether_the_bucket_is_there_is_asked_once() {
 }
 
 #[tokio::test]
-async fn every_request_is_in_a_session_which_is_asked_for_once() {
+async fn every_request_is_in_a_session_which_outlasts_it() {
     let bucket = Bucket::start().await;
     let key = ObjectKey::new("data/v1/ab/s/5");
     let outcome = bucket
@@ -140,13 +140,17 @@ async fn every_request_is_in_a_session_which_is_asked_for_once() {
         .await
         .unwrap();
     assert_eq!(outcome, PutOutcome::Created);
+    bucket.store.put_if_absent(&key, Bytes::new()).await.unwrap();
+    bucket.store.delete(&key).await.unwrap();
     bucket.store.delete(&key).await.unwrap();
     let (sessions, others): (Vec<Seen>, Vec<Seen>) = bucket
         .seen()
         .into_iter()
         .partition(|(_, uri, _)| uri.contains("?session"));
     let methods: Vec<&str> = others.iter().map(|(method, _, _)| method.as_str()).collect();
-    assert_eq!((sessions.len(), methods), (1, vec!["PUT", "DELETE"]));
+    assert_eq!(methods, ["PUT", "PUT", "DELETE", "DELETE"]);
+    // One for the client that repeats requests, one for the client that does not.
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
     let tokens: BTreeSet<Option<String>> = others.into_iter().map(|(_, _, token)| token).collect();
     assert_eq!(tokens, BTreeSet::from([Some("of-the-session".to_owned())]));
 }
