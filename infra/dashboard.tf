@@ -1,7 +1,7 @@
 # What CloudWatch knows by itself. The agents' own metrics are Prometheus's (output prometheus_target).
 
 locals {
-  widgets = {
+  widgets = merge({
     "Bytes in, per agent" = [for service in module.agent.services : ["ECS/ContainerInsights", "NetworkRxBytes", "ClusterName", module.agent.cluster, "ServiceName", service]]
     "CPU of agents, %"    = [for service in module.agent.services : ["AWS/ECS", "CPUUtilization", "ClusterName", module.agent.cluster, "ServiceName", service]]
     "Events waiting" = concat(
@@ -12,8 +12,9 @@ locals {
     "Function, duration in ms"         = [["AWS/Lambda", "Duration", "FunctionName", module.materializer.function.name]]
     "Postgres, connections"            = [concat(["AWS/RDS", "DatabaseConnections"], flatten([for name, value in module.database.metric_dimensions : [name, value]]))]
     "Connections of clients"           = [["AWS/NetworkELB", "ActiveFlowCount", "LoadBalancer", module.agent.load_balancer_suffix]]
-    "S3 requests"                      = [for metric in ["PutRequests", "GetRequests", "5xxErrors"] : ["AWS/S3", metric, "BucketName", module.bucket.id, "FilterId", "slots"]]
-  }
+    }, local.express ? {} : {
+    "S3 requests" = [for metric in ["PutRequests", "GetRequests", "5xxErrors"] : ["AWS/S3", metric, "BucketName", local.bucket.id, "FilterId", "slots"]]
+  })
 }
 
 resource "aws_cloudwatch_dashboard" "this" {

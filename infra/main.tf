@@ -1,8 +1,15 @@
 # A whole deployment. infra/README.md draws it and says what it costs.
 
 locals {
+  express = var.storage_class == "express"
+  bucket  = one(concat(module.bucket, module.directory_bucket))
+
   # ECR twice: one API to sign in, one that hands out images (whose layers come from S3).
-  api_endpoints = concat(["ecr.api", "ecr.dkr", "logs", "secretsmanager"], var.commit_path == "invoke" ? ["lambda"] : [])
+  api_endpoints = concat(
+    ["ecr.api", "ecr.dkr", "logs", "secretsmanager"],
+    var.commit_path == "invoke" ? ["lambda"] : [],
+    var.collector ? ["xray"] : [],
+  )
 
   agents_max = var.zones * var.agents.max
 
@@ -20,13 +27,20 @@ locals {
   # What agent, sidecar and function are told alike.
   environment = {
     YAKS_S3_REGION     = data.aws_region.this.name
-    YAKS_S3_BUCKET     = module.bucket.id
+    YAKS_S3_BUCKET     = local.bucket.id
     YAKS_S3_PATH_STYLE = "false"
     YAKS_DB_HOST       = module.database.connection.host
     YAKS_DB_PORT       = tostring(module.database.connection.port)
     YAKS_DB_NAME       = module.database.connection.name
     YAKS_DB_SSLMODE    = "verify-full"
   }
+
+  # Who exports spans at all, and of how many requests. The migrations do not: no collector is beside them.
+  tracing = var.collector ? {
+    YAKS_OTEL_ENABLED       = "true"
+    OTEL_TRACES_SAMPLER     = "parentbased_traceidratio"
+    OTEL_TRACES_SAMPLER_ARG = tostring(var.trace_ratio)
+  } : {}
 }
 
 data "aws_region" "this" {}
@@ -62,14 +76,26 @@ module "network" {
   client_cidrs  = var.client_cidrs
   scrape_cidrs  = var.scrape_cidrs
   direct        = var.advertise == "task"
+  collector     = var.collector
+  express       = local.express
 }
 
 module "bucket" {
   source = "./modules/bucket"
+  count  = local.express ? 0 : 1
 
   name          = var.name
   protect       = var.protect
   alarm_actions = local.alarm_actions
+}
+
+module "directory_bucket" {
+  source = "./modules/directory_bucket"
+  count  = local.express ? 1 : 0
+
+  name    = var.name
+  zone_id = one([for zone in keys(module.network.agent_subnets) : module.network.zone_ids[zone]])
+  protect = var.protect
 }
 
 module "database" {
@@ -91,8 +117,8 @@ module "materializer" {
   name              = var.name
   zip               = var.materializer_zip
   architecture      = var.architecture
-  bucket            = module.bucket
-  environment       = local.environment
+  bucket            = local.bucket
+  environment       = merge(local.environment, local.tracing, var.collector ? { OTEL_EXPORTER_OTLP_ENDPOINT = module.agent.otlp_endpoint } : {})
   database_user     = module.database.users.roles.function
   timeout_s         = local.function_timeout_s
   subnet_ids        = values(module.network.agent_subnets)
@@ -109,7 +135,7 @@ module "events" {
   name                 = var.name
   event_source         = var.event_source
   commit_path          = var.commit_path
-  bucket               = module.bucket
+  bucket               = local.bucket
   function             = module.materializer.function
   function_timeout_s   = local.function_timeout_s
   function_concurrency = var.function_concurrency
@@ -122,14 +148,16 @@ module "agent" {
   name               = var.name
   agent_image        = var.agent_image
   cache_image        = var.cache_image
+  collector_image    = var.collector ? var.collector_image : null
   architecture       = var.architecture
   agents             = var.agents
   environment        = local.environment
+  tracing            = local.tracing
   database_users     = module.database.users
   secret             = module.database.secret
   commit_path        = var.commit_path
   function           = module.materializer.function
-  bucket             = module.bucket
+  bucket             = local.bucket
   vpc_id             = module.network.vpc_id
   subnets            = module.network.agent_subnets
   zone_ids           = module.network.zone_ids

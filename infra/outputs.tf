@@ -4,7 +4,7 @@ output "bootstrap_servers" {
 }
 
 output "bucket" {
-  value = module.bucket.id
+  value = local.bucket.id
 }
 
 output "event_queue_url" {

@@ -162,8 +162,8 @@ variable "agents" {
   }
 
   validation {
-    condition     = var.agents.memory_mb >= var.agents.cache_memory_mb + 400 + 1024
-    error_message = "agents: memory_mb must hold cache_memory_mb, 400 MB of the sidecar's own, and 1024 MB for the agent."
+    condition     = var.agents.memory_mb >= var.agents.cache_memory_mb + 400 + 1024 + (var.collector ? 256 : 0)
+    error_message = "agents: memory_mb must hold cache_memory_mb, 400 MB of the sidecar's own, 1024 MB for the agent, and 256 MB for a collector."
   }
 
   validation {
@@ -209,14 +209,40 @@ variable "password_version" {
   default     = 1
 }
 
+variable "storage_class" {
+  description = "What keeps the records: `standard` (S3, in three zones) or `express` (S3 Express One Zone, a directory bucket in the agents' zone: an upload takes milliseconds, and the records are gone with the zone). Not to be changed on a running deployment: records are not moved."
+  type        = string
+  default     = "standard"
+
+  validation {
+    condition     = contains(["standard", "express"], var.storage_class)
+    error_message = "storage_class: standard or express."
+  }
+
+  validation {
+    condition     = var.storage_class == "standard" || var.zones == 1
+    error_message = "storage_class = \"express\" keeps everything in one zone, so it needs zones = 1."
+  }
+
+  validation {
+    condition     = var.storage_class == "standard" || var.commit_path == "invoke"
+    error_message = "storage_class = \"express\" sends no events, so it needs commit_path = \"invoke\"."
+  }
+
+  validation {
+    condition     = (var.storage_class == "express") == (var.event_source == "none")
+    error_message = "storage_class = \"express\" sends no events, so it needs event_source = \"none\", which nothing else has."
+  }
+}
+
 variable "event_source" {
-  description = "How the function hears of new objects: `sqs` (S3 -> queue -> function), `eventbridge` (S3 -> EventBridge -> queue -> function; leaves the bucket's only notification to others), or `s3` (S3 -> function; Lambda repeats a failure twice, then it is in the dead-letter queue)."
+  description = "How the function hears of new objects: `sqs` (S3 -> queue -> function), `eventbridge` (S3 -> EventBridge -> queue -> function; leaves the bucket's only notification to others), `s3` (S3 -> function; Lambda repeats a failure twice, then it is in the dead-letter queue), or `none` (with storage_class = \"express\" only)."
   type        = string
   default     = "sqs"
 
   validation {
-    condition     = contains(["sqs", "s3", "eventbridge"], var.event_source)
-    error_message = "event_source: sqs, s3 or eventbridge."
+    condition     = contains(["sqs", "s3", "eventbridge", "none"], var.event_source)
+    error_message = "event_source: sqs, s3, eventbridge or none."
   }
 }
 
@@ -239,6 +265,35 @@ variable "function_concurrency" {
   validation {
     condition     = var.function_concurrency >= 2 && var.function_concurrency <= 1000
     error_message = "function_concurrency: 2 to 1000, as SQS event sources have it."
+  }
+}
+
+variable "collector" {
+  description = "Whether a collector (AWS Distro for OpenTelemetry) runs beside each agent, to which agents, sidecars and function send their spans, for X-Ray."
+  type        = bool
+  default     = false
+}
+
+variable "collector_image" {
+  description = "Container image of that collector. With egress = \"endpoints\": a copy in your ECR, since nothing has a way to the public one."
+  type        = string
+  default     = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
+
+  validation {
+    # ECR has no endpoint for its public registry, and a pull-through cache has to fetch an image once by way of the internet.
+    condition     = !var.collector || var.egress == "nat" || var.existing_vpc != null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.", var.collector_image))
+    error_message = "collector_image: with egress = \"endpoints\" tasks reach your own ECR only. Copy the collector there once (infra/README.md, Traces) and name the copy."
+  }
+}
+
+variable "trace_ratio" {
+  description = "Which part of the requests is traced, with a collector. X-Ray takes $5 for a million traces."
+  type        = number
+  default     = 0.01
+
+  validation {
+    condition     = var.trace_ratio > 0 && var.trace_ratio <= 1
+    error_message = "trace_ratio: above 0, and at most 1."
   }
 }
 

@@ -78,11 +78,30 @@ def check(deployment, profile):
     column = rows[0].index(f"`{profile}`")
     written = {row[0]: row[column] for row in rows[2:]}
     counted = {what: f"{dollars:.2f}" for what, dollars in costs.items()}
+    check_collector()
+    check_express()
     assert written == counted, f"infra/README.md, costs of {profile}: it says {written}, it should say {counted}"
     print(f"  idle, {profile}: ${costs['**together, idle**']:.2f} a month, as infra/README.md says")
 
 
+def check_collector():
+    """What README.md says of a collector, which neither profile has."""
+    endpoint = f"${HOURS * PRICES['interface_endpoint_zone_hour']:.2f} in each zone"
+    traces = f"${PRICES['xray_million_traces']:.2f} for a million traces"
+    assert f"a collector's endpoint {endpoint}, and X-Ray {traces}" in readme(), f"infra/README.md: {endpoint}, {traces}"
+
+
+def check_express():
+    month, puts, gb = (PRICES[f"s3_express_{of}"] for of in ("gb_month", "thousand_puts", "gb_put"))
+    said = f"S3 Express ${month}, and ${puts} for a thousand PUTs with ${gb} for each GB of them"
+    assert said in readme(), f"infra/README.md: {said}"
+
+
+def readme():
+    return (INFRA / "README.md").read_text(encoding="utf-8")
+
+
 def table_lines():
-    text = (INFRA / "README.md").read_text(encoding="utf-8")
+    text = readme()
     table = text.split("<!-- costs:begin -->\n")[1].split("<!-- costs:end -->")[0]
     return table.strip().splitlines()

@@ -1,4 +1,4 @@
-"""What was deployed, as `terraform show -json` tells it."""
+"""What was deployed, or is planned, as `terraform show -json` tells it."""
 
 import json
 
@@ -6,8 +6,14 @@ import json
 class Deployment:
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
-            root = json.load(file)["values"]["root_module"]
+            shown = json.load(file)
+        root = shown.get("values", shown.get("planned_values"))["root_module"]
         self.resources = [resource for resource in walk(root) if resource["mode"] == "managed"]
+        # What a plan does not know yet of a resource that is there (because something that it names changes too), it has now.
+        prior = shown.get("prior_state", {}).get("values", {}).get("root_module", {})
+        before = {resource["address"]: resource["values"] for resource in walk(prior)}
+        for resource in self.resources:
+            resource["values"] = {**before.get(resource["address"], {}), **resource["values"]}
 
     def all(self, kind, name=None):
         """The values of every resource of a kind (and name)."""

@@ -9,6 +9,7 @@ import moto.s3.notifications
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.awslambda.models import LambdaFunction
+from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.iam.access_control import PermissionResult
@@ -29,6 +30,7 @@ def fill(request):
     tags_of_scalable_targets()
     settings_of_ecs_services()
     descriptions_of_rules_without_addresses()
+    prefix_list_of_s3_express()
     sources_of_parameters()
     ids_of_db_instances()
     no_old_scaling_of_clusters()
@@ -143,6 +145,17 @@ def descriptions_of_rules_without_addresses():
 
     SecurityGroupRule.__init__ = __init__
     SecurityGroupRule.description = property(description)
+
+
+def prefix_list_of_s3_express():
+    """Every region has one, as it has that of S3."""
+    create = ManagedPrefixListBackend.create_default_pls
+
+    def create_default_pls(self):
+        create(self)
+        self._create_aws_managed_prefix_list(f"com.amazonaws.{self.region_name}.s3express", "IPv4", [{"Cidr": "192.0.2.0/24"}])
+
+    ManagedPrefixListBackend.create_default_pls = create_default_pls
 
 
 def sources_of_parameters():

@@ -7,6 +7,7 @@ from AWS's documentation: nobody can record them here)."""
 import json
 from pathlib import Path
 
+from deployment import settings_of
 from policy import allowed, statements
 
 TLS = {"aws:SecureTransport": "true"}
@@ -59,7 +60,7 @@ class Policies:
     def allows(self, kind, action, resource, context=None):
         """Within one account: no Deny on either side, and an Allow of the role."""
         call = (action, resource, {**TLS, **(context or {})})
-        on_resource = self.bucket if action.startswith("s3:") else []
+        on_resource = self.bucket if action.startswith(("s3:", "s3express:")) else []
         return allowed(call, self.roles[self.name_of(kind)], on_resource)
 
     def queue_takes(self, service, context):
@@ -71,7 +72,7 @@ class Policies:
     def arn(self, what):
         one = self.deployment.one
         return {
-            "bucket": lambda: self.deployment.bucket()["arn"],
+            "bucket": self.bucket_arn,
             "queue": lambda: one("aws_sqs_queue", "events")["arn"],
             "dead_letters": lambda: one("aws_sqs_queue", "dead_letters")["arn"],
             "function": lambda: self.deployment.function()["arn"],
@@ -82,10 +83,19 @@ class Policies:
             "agent_log": lambda: self.log("/yaks/", "/agent"),
             "cache_log": lambda: self.log("/yaks/", "/cache"),
             "migrate_log": lambda: self.log("/yaks/", "/migrate"),
+            "collector_log": lambda: self.log("/yaks/", "/collector"),
             "agent_repository": lambda: self.repository("agent"),
             "cache_repository": lambda: self.repository("cache"),
+            "collector_repository": lambda: self.repository("collector"),
             "*": lambda: "*",
         }[what]()
+
+    def bucket_arn(self):
+        if not is_express(self.deployment):
+            return self.deployment.bucket()["arn"]
+        # A plan does not have it.
+        _, _, _, region, account = self.arn("function").split(":")[:5]
+        return f"arn:aws:s3express:{region}:{account}:bucket/{self.deployment.one('aws_s3_directory_bucket')['bucket']}"
 
     def database_user(self, user):
         clusters = self.deployment.all("aws_rds_cluster")
@@ -114,20 +124,44 @@ class Policies:
 def calls_of_aws(deployment):
     """Those that this variant of a deployment makes AWS make."""
     text = (Path(__file__).parent / "calls_of_aws.json").read_text(encoding="utf-8")
-    direct = not deployment.all("aws_sqs_queue", "events")
-    when = {"always": True, "queue": not direct, "direct": direct}
+    direct = bool(deployment.all("aws_lambda_function_event_invoke_config"))
+    queue = bool(deployment.all("aws_sqs_queue", "events"))
+    when = {"always": True, "queue": queue, "direct": direct, **collector(deployment)}
     return [call for call in json.loads(text)["calls"] if when[call.get("when", "always")]]
+
+
+def is_express(deployment):
+    return bool(deployment.all("aws_s3_directory_bucket"))
+
+
+def as_sessions(deployment, recorded):
+    """The recorded calls, as a directory bucket would see them: the SDK asks it for a session first and sends everything in that
+    (crates/storage/tests/directory_bucket.rs)."""
+    if not is_express(deployment):
+        return recorded
+    session = ("s3express:CreateSession", None, None)
+    return {(kind, *session) if action.startswith("s3:") else (kind, action, *rest) for kind, action, *rest in recorded}
+
+
+def invokes(deployment):
+    """Whether agents invoke the function."""
+    return settings_of(deployment.containers("agent")["agent"])["YAKS_COMMIT_PATH"] == "invoke"
+
+
+def collector(deployment):
+    """Whether there is one, and whether ECS has it from a private repository."""
+    image = deployment.containers("agent").get("collector", {}).get("image", "")
+    return {"collector": image != "", "collector in ECR": ".dkr.ecr." in image}
 
 
 def check(deployment, recorded):
     policies = Policies(deployment)
     bucket = policies.arn("bucket")
-    invokes = any(s.actions == ["lambda:InvokeFunction"] for s in policies.roles[policies.name_of("task")])
     denied = []
-    for kind, action, key, if_none_match in sorted(recorded, key=str):
+    for kind, action, key, if_none_match in sorted(as_sessions(deployment, recorded), key=str):
         if action.startswith("sqs:") and not deployment.all("aws_sqs_queue", "events"):
             continue
-        resource = f"{bucket}/{key}" if key else bucket if action.startswith("s3:") else policies.arn("queue")
+        resource = f"{bucket}/{key}" if key else bucket if action.startswith("s3") else policies.arn("queue")
         context = {"s3:if-none-match": if_none_match} if if_none_match else {}
         if not policies.allows(kind, action, resource, context):
             denied.append((kind, action, resource))
@@ -135,7 +169,7 @@ def check(deployment, recorded):
         for resource in call["resources"]:
             if not policies.allows(call["role"], call["action"], policies.arn(resource)):
                 denied.append((call["role"], call["action"], resource))
-    if invokes:
+    if invokes(deployment):
         # agent/src/produce/invoke.rs; not recorded: moto cannot answer for the function.
         if not policies.allows("task", "lambda:InvokeFunction", policies.arn("function")):
             denied.append(("task", "lambda:InvokeFunction", "function"))
@@ -153,12 +187,12 @@ def check(deployment, recorded):
     )
 
 
-def refusals(policies, bucket):
-    """What must not be allowed, each beside its like that is."""
+def refused_by_bucket(policies, bucket):
+    """To programs and to whoever has no business with it, each beside its like that is allowed."""
     slot, elsewhere = f"{bucket}/data/v1/00/stream/0", f"{bucket}/elsewhere"
     conditional = {"s3:if-none-match": "*"}
     assert policies.allows("task", "s3:PutObject", slot, conditional)
-    refused = [
+    return [
         ("task", "s3:PutObject", slot, {}),
         ("function", "s3:PutObject", slot, {}),
         ("task", "s3:PutObject", elsewhere, conditional),
@@ -166,10 +200,32 @@ def refusals(policies, bucket):
         ("task", "s3:GetObject", slot, {"aws:SecureTransport": "false"}),
         ("task", "s3:DeleteObject", slot, {}),
         ("task", "s3:PutBucketPolicy", bucket, {}),
+        ("execution", "s3:GetObject", slot, {}),
+    ]
+
+
+def refused_by_directory_bucket(policies, bucket):
+    """A session is for all of it; who may have none may do nothing."""
+    session = "s3express:CreateSession"
+    assert policies.allows("task", session, bucket) and policies.allows("function", session, bucket)
+    return [
+        ("task", session, bucket, {"aws:SecureTransport": "false"}),
+        ("task", session, bucket + "-other", {}),
+        ("task", "s3express:PutBucketPolicy", bucket, {}),
+        ("task", "s3express:DeleteBucket", bucket, {}),
+        ("execution", session, bucket, {}),
+    ]
+
+
+def refusals(policies, bucket):
+    """What must not be allowed."""
+    of_bucket = refused_by_directory_bucket if is_express(policies.deployment) else refused_by_bucket
+    refused = of_bucket(policies, bucket) + [
         ("task", "secretsmanager:GetSecretValue", policies.arn("secret"), {}),
         ("task", "rds-db:connect", policies.arn("function_database_user"), {}),
         ("function", "rds-db:connect", policies.arn("agent_database_user"), {}),
-        ("execution", "s3:GetObject", slot, {}),
+        ("execution", "xray:PutTraceSegments", "*", {}),
+        ("function", "xray:PutTraceSegments", "*", {}),
         ("function", "ec2:CreateNetworkInterface", "*", {"lambda:SourceFunctionArn": policies.arn("function")}),
         ("schedule", "lambda:InvokeFunction", policies.arn("function") + "-other", {}),
     ]

@@ -120,6 +120,7 @@ dev() {
     show dev
     say "dev: applied, and a second plan shows no change"
     too_many_connections_are_refused "${profile[@]}"
+    refused 'tasks reach your own ECR only' "${profile[@]}" -var collector=true
     check words "$work/dev.json"
     check cost "$work/dev.json" dev
     rm -rf "$work/run"
@@ -128,23 +129,40 @@ dev() {
     say "dev: the programs have run"
 
     # Another way of everything that has two, on the running deployment.
-    local other=("${profile[@]}" -var event_source=s3 -var commit_path=invoke -var egress=nat -var architecture=x86 -var advertise=zone)
+    local other=("${profile[@]}" -var event_source=s3 -var commit_path=invoke -var egress=nat -var architecture=x86 -var advertise=zone
+        -var collector=true)
     tf dev apply -auto-approve "${other[@]}"
     no_change dev "${other[@]}"
     show dev
+    check words "$work/dev.json"
     check policies "$work/dev.json" "$calls" "$work/roles.json"
-    say "dev: changed to s3, invoke, nat, x86, zone"
+    say "dev: changed to s3, invoke, nat, x86, zone, collector"
+    express "${other[@]}"
 
     tf dev destroy -auto-approve "${other[@]}"
     is_gone dev
     say "dev: destroyed"
 }
 
-too_many_connections_are_refused() {
-    local log=$work/refused.log
-    ! terraform -chdir="$work/dev" plan -refresh=false -no-color "$@" -var function_concurrency=40 >"$log" 2>&1 ||
-        fail "more connections than Postgres takes were planned"
-    grep -q 'database.max_connections is 100' "$log" || { cat "$log" >&2; fail "refused for another reason"; }
+# Planned over what runs, so that a plan knows names and rules; no emulator has such buckets.
+express() {
+    refused 'needs event_source = "none"' "$@" -var storage_class=express
+    refused 'needs commit_path = "invoke"' "$@" -var storage_class=express -var event_source=none -var commit_path=event
+    refused 'needs zones = 1' "$@" -var storage_class=express -var event_source=none -var zones=2
+    tf dev plan -out=express.plan "$@" -var storage_class=express -var event_source=none
+    terraform -chdir="$work/dev" show -json express.plan >"$work/express.json"
+    check express "$work/express.json" "$calls" "$work/roles.json"
+    say "dev: S3 Express planned"
+}
+
+too_many_connections_are_refused() { refused 'database.max_connections is 100' "$@" -var function_concurrency=40; }
+
+# refused WORDS VARIABLES...: no plan is made with them, and this is why.
+refused() {
+    local why=$1 log=$work/refused.log
+    ! terraform -chdir="$work/dev" plan -refresh=false -no-color "${@:2}" >"$log" 2>&1 || fail "planned, and should be refused: $why"
+    # Its words are wrapped.
+    tr '\n' ' ' <"$log" | grep -qF "$why" || { cat "$log" >&2; fail "refused for another reason than: $why"; }
 }
 
 # --- three-zone, at the same time: most of it is waiting for what takes its time ---
@@ -157,13 +175,14 @@ three_zone() {
     show three-zone
     say "three-zone: applied, and a second plan shows no change"
     # It is protected; so this is how infra/README.md has it destroyed.
-    local other=("${profile[@]}" -var protect=false -var event_source=eventbridge -var commit_path=inline -var 'scrape_cidrs=["10.92.0.0/16"]')
+    local other=("${profile[@]}" -var protect=false -var event_source=eventbridge -var commit_path=inline -var 'scrape_cidrs=["10.92.0.0/16"]'
+        -var collector=true -var "collector_image=${TF_VAR_agent_image/agent:test/collector:v1}")
     tf three-zone apply -auto-approve "${other[@]}"
     no_change three-zone "${other[@]}"
     cp "$work/three-zone.json" "$work/three-zone-sqs.json"
     show three-zone
     check words "$work/three-zone.json"
-    say "three-zone: changed to eventbridge, inline"
+    say "three-zone: changed to eventbridge, inline, collector"
     tf three-zone destroy -auto-approve "${other[@]}"
     is_gone three-zone
     say "three-zone: destroyed"

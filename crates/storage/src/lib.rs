@@ -4,6 +4,7 @@ mod client;
 mod config;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod directory;
 mod error;
 pub mod failing;
 mod memory;

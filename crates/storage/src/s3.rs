@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::{Bytes, BytesMut};
 use tracing::Instrument;
@@ -14,12 +15,16 @@ use types::{ByteRange, ObjectKey};
 
 use crate::client::{self, Clients, S3Timeouts};
 use crate::config::{S3Config, S3ConfigError};
+use crate::directory::{FirstAfter, is_directory};
 use crate::{GetRange, Got, ListedObject, ObjectStore, PutOutcome, StorageError, StorageErrorKind, metrics, sdk_error};
 
 const PUT: &str = "PutObject";
 const GET: &str = "GetObject";
 const LIST: &str = "ListObjectsV2";
 const DELETE: &str = "DeleteObject";
+
+/// As many keys as one answer of S3 has.
+const LIST_KEYS_MAX: i32 = 1000;
 
 /// Memory taken for a body on the word of a header; a longer body grows as its bytes come in.
 const BODY_RESERVED_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -94,29 +99,44 @@ impl S3Store {
         })
     }
 
-    async fn try_list(
+    async fn try_list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<ListedObject>, StorageError> {
+        if is_directory(&self.bucket) {
+            return self.try_list_directory(prefix, start_after).await;
+        }
+        let page = self.list_page(prefix, Page::After(start_after), LIST_KEYS_MAX).await?;
+        Ok(objects(page).collect())
+    }
+
+    /// As many requests as the prefix has pages, each bounded in time.
+    async fn try_list_directory(
         &self,
         prefix: &str,
         start_after: Option<&str>,
-        max: i32,
     ) -> Result<Vec<ListedObject>, StorageError> {
-        let list = self
-            .clients
-            .repeating
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(prefix)
+        let mut first = FirstAfter::new(start_after, LIST_KEYS_MAX as usize);
+        let mut token = None;
+        loop {
+            let page = self.list_page(prefix, Page::Next(token), LIST_KEYS_MAX).await?;
+            token = page.next_continuation_token.clone();
+            objects(page).for_each(|object| first.offer(object));
+            if token.is_none() {
+                return Ok(first.into_objects());
+            }
+        }
+    }
+
+    async fn list_page(&self, prefix: &str, page: Page<'_>, max: i32) -> Result<ListObjectsV2Output, StorageError> {
+        let list = self.clients.repeating.list_objects_v2().bucket(&self.bucket);
+        // A directory bucket takes a prefix that ends in a slash, or none.
+        let list = list
+            .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
             .max_keys(max);
-        let sent = list.set_start_after(start_after.map(str::to_owned)).send().await;
-        let answer = sent.map_err(|error| sdk_error::map(LIST, prefix, &error))?;
-        let listed = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
-            let object_bytes = u64::try_from(object.size?).ok()?;
-            Some(ListedObject {
-                key: ObjectKey::new(object.key?),
-                object_bytes,
-            })
-        });
-        Ok(listed.collect())
+        let list = match page {
+            Page::After(key) => list.set_start_after(key.map(str::to_owned)),
+            Page::Next(token) => list.set_continuation_token(token),
+        };
+        let sent = list.send().await;
+        sent.map_err(|error| sdk_error::map(LIST, prefix, &error))
     }
 
     async fn try_delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
@@ -163,7 +183,7 @@ impl ObjectStore for S3Store {
     }
 
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<ListedObject>, StorageError> {
-        let call = self.try_list(prefix, start_after, 1000).instrument(span(LIST, prefix));
+        let call = self.try_list(prefix, start_after).instrument(span(LIST, prefix));
         metrics::observed(LIST, call, |_| "ok").await
     }
 
@@ -174,12 +194,30 @@ impl ObjectStore for S3Store {
 
     /// A LIST of one key: HeadBucket would do, but the answer to a HEAD has no body and so no error code.
     async fn check(&self) -> Result<(), StorageError> {
-        let listed = metrics::observed(LIST, self.try_list("", None, 1), |_| "ok").await;
+        let listed = metrics::observed(LIST, self.list_page("", Page::After(None), 1), |_| "ok").await;
         listed.map(drop).map_err(|error| StorageError {
             key: format!("bucket {}", self.bucket),
             ..error
         })
     }
+}
+
+/// Where a page of a LIST begins.
+enum Page<'a> {
+    /// After this key, or with the first.
+    After(Option<&'a str>),
+    /// Where the one before ended, or with the first.
+    Next(Option<String>),
+}
+
+fn objects(page: ListObjectsV2Output) -> impl Iterator<Item = ListedObject> {
+    page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+        let object_bytes = u64::try_from(object.size?).ok()?;
+        Some(ListedObject {
+            key: ObjectKey::new(object.key?),
+            object_bytes,
+        })
+    })
 }
 
 fn span(operation: &'static str, key: &str) -> tracing::Span {

@@ -87,7 +87,8 @@ pub trait ObjectStore: Send + Sync + std::fmt::Debug + 'static {
     /// `Full`) covers no byte of the object.
     async fn get(&self, key: &ObjectKey, range: GetRange) -> Result<Got, StorageError>;
 
-    /// Up to 1000 objects under `prefix` whose keys sort after `start_after`.
+    /// Up to 1000 objects under `prefix`, the first by key that sort after `start_after`. One request; in a directory bucket (S3 Express) as
+    /// many as `prefix` has thousands of objects.
     async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<ListedObject>, StorageError>;
 
     /// DELETE; a missing key is no error.

@@ -19,19 +19,37 @@ resource "aws_iam_role" "task" {
 }
 
 data "aws_iam_policy_document" "task" {
-  statement {
-    sid = "Slots"
-    # No DeleteObject: that is for the sweep alone.
-    actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${var.bucket.arn}/${var.bucket.slots}*"]
+  dynamic "statement" {
+    for_each = var.bucket.express ? [] : [1]
+
+    content {
+      sid = "Slots"
+      # No DeleteObject: that is for the sweep alone.
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["${var.bucket.arn}/${var.bucket.slots}*"]
+    }
   }
 
-  statement {
-    sid = "ListBucket"
-    # Asked for at the start, to see that the bucket is there. Without it a slot that is free would answer 403, which is not "free":
-    # 404 has to be seen.
-    actions   = ["s3:ListBucket"]
-    resources = [var.bucket.arn]
+  dynamic "statement" {
+    for_each = var.bucket.express ? [] : [1]
+
+    content {
+      sid = "ListBucket"
+      # Asked for at the start, to see that the bucket is there. Without it a slot that is free would answer 403, which is not "free":
+      # 404 has to be seen.
+      actions   = ["s3:ListBucket"]
+      resources = [var.bucket.arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.bucket.express ? [1] : []
+
+    content {
+      sid       = "Session"
+      actions   = ["s3express:CreateSession"]
+      resources = [var.bucket.arn]
+    }
   }
 
   statement {
@@ -47,6 +65,17 @@ data "aws_iam_policy_document" "task" {
       sid       = "Commit"
       actions   = ["lambda:InvokeFunction"]
       resources = [var.function.arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.collector_image == null ? [] : [1]
+
+    content {
+      sid = "Traces"
+      # The collector's. Has no resource to be narrowed to.
+      actions   = ["xray:PutTraceSegments"]
+      resources = ["*"]
     }
   }
 }
@@ -67,7 +96,7 @@ resource "aws_iam_role" "execution" {
 locals {
   # <account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag> or @<digest>; an image from elsewhere needs no permission.
   repositories = toset([
-    for image in [var.agent_image, var.cache_image] :
+    for image in compact([var.agent_image, var.cache_image, var.collector_image]) :
     "arn:aws:ecr:${split(".", image)[3]}:${split(".", image)[0]}:repository/${regex("^[^/]+/([^:@]+)", image)[0]}"
     if can(regex("^[0-9]{12}\\.dkr\\.ecr\\.", image))
   ])

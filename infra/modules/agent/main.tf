@@ -18,7 +18,7 @@ resource "aws_ecs_cluster" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  for_each = toset(["agent", "cache", "migrate"])
+  for_each = toset(concat(["agent", "cache", "migrate"], var.collector_image == null ? [] : ["collector"]))
 
   name              = "/yaks/${var.name}/${each.key}"
   retention_in_days = var.log_retention_days

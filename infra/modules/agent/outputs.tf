@@ -10,6 +10,11 @@ output "scrape_name" {
   value       = "${aws_service_discovery_service.agents.name}.${aws_service_discovery_private_dns_namespace.this.name}"
 }
 
+output "otlp_endpoint" {
+  description = "Where the function sends its spans: the collector of some agent."
+  value       = "http://${aws_service_discovery_service.agents.name}.${aws_service_discovery_private_dns_namespace.this.name}:${local.otlp_port}"
+}
+
 output "migrate_task" {
   description = "Task definition that brings the schema up to date, this version of it."
   value       = aws_ecs_task_definition.migrate.arn

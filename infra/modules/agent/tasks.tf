@@ -11,7 +11,7 @@ locals {
   # Whom the image's programs trust to be Postgres (Dockerfile).
   authorities = { YAKS_DB_SSLROOTCERT = "/etc/ssl/rds/global-bundle.pem" }
 
-  agent_environment = merge(var.environment, local.region, local.authorities, {
+  agent_environment = merge(var.environment, var.tracing, local.region, local.authorities, {
     YAKS_NODE_ID              = "auto"
     YAKS_DB_USER              = var.database_users.roles.agent.name
     YAKS_DB_AUTH              = "iam"
@@ -31,7 +31,7 @@ locals {
   })
 
   # Of the settings that all share, the sidecar knows S3's.
-  cache_environment = merge({ for name, value in var.environment : name => value if startswith(name, "YAKS_S3_") }, {
+  cache_environment = merge({ for name, value in var.environment : name => value if startswith(name, "YAKS_S3_") }, var.tracing, {
     YAKS_CACHE_SIZE_MB = tostring(var.agents.cache_memory_mb)
     YAKS_CACHE_DISK_MB = tostring(var.agents.cache_disk_gib * 1024)
     YAKS_LOG_FORMAT    = "json"
@@ -91,7 +91,7 @@ resource "aws_ecs_task_definition" "agent" {
     name = "cache"
   }
 
-  container_definitions = jsonencode([
+  container_definitions = jsonencode(concat([
     {
       name      = "agent"
       image     = var.agent_image
@@ -134,7 +134,7 @@ resource "aws_ecs_task_definition" "agent" {
       systemControls         = []
       volumesFrom            = []
     },
-  ])
+  ], local.collectors))
 }
 
 # Run once per version, before the agents of that version can start: the output migrate_command.

@@ -3,6 +3,11 @@ variable "agent_image" { type = string }
 variable "cache_image" { type = string }
 variable "architecture" { type = string }
 
+variable "collector_image" {
+  description = "Of the collector beside each agent; null: none."
+  type        = string
+}
+
 variable "agents" {
   type = object({
     min             = number
@@ -17,6 +22,11 @@ variable "agents" {
 
 variable "environment" {
   description = "Settings that all programs share."
+  type        = map(string)
+}
+
+variable "tracing" {
+  description = "Settings of programs that send spans to the collector; empty without one."
   type        = map(string)
 }
 
@@ -53,6 +63,8 @@ variable "bucket" {
     id    = string
     arn   = string
     slots = string
+    # A directory bucket: access is to all of it.
+    express = bool
   })
 }
 

@@ -5,3 +5,8 @@ output "slots" {
   description = "Prefix of the slots: the filter of events."
   value       = local.slots
 }
+
+output "express" {
+  description = "Whether it is a directory bucket."
+  value       = false
+}

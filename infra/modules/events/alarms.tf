@@ -1,5 +1,7 @@
 # The oldest event that was not dealt with: how long an object waits for its offsets, unless an agent commits it meanwhile.
 resource "aws_cloudwatch_metric_alarm" "unsequenced" {
+  count = var.event_source == "none" ? 0 : 1
+
   alarm_name        = "${var.name}-unsequenced"
   alarm_description = "Events wait for the function: is Postgres down, or the function throttled or failing? Agents commit their own objects meanwhile."
 

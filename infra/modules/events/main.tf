@@ -2,7 +2,7 @@
 # the sweep does it for agents that are gone.
 
 locals {
-  queued = var.event_source != "s3"
+  queued = contains(["sqs", "eventbridge"], var.event_source)
 }
 
 # --- the dead-letter queue: what failed for so long that a person should look ---
@@ -111,6 +111,9 @@ resource "aws_iam_role_policy" "consume" {
 # --- what S3 tells, and whom ---
 
 resource "aws_s3_bucket_notification" "this" {
+  # A directory bucket tells nobody.
+  count = var.event_source == "none" ? 0 : 1
+
   bucket      = var.bucket.id
   eventbridge = var.event_source == "eventbridge"
 

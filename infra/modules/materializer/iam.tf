@@ -28,18 +28,36 @@ locals {
 }
 
 data "aws_iam_policy_document" "function" {
-  statement {
-    sid = "Slots"
-    # Reads footers, puts tombstones, deletes orphans after their grace period.
-    actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-    resources = ["${var.bucket.arn}/${var.bucket.slots}*"]
+  dynamic "statement" {
+    for_each = var.bucket.express ? [] : [1]
+
+    content {
+      sid = "Slots"
+      # Reads footers, puts tombstones, deletes orphans after their grace period.
+      actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+      resources = ["${var.bucket.arn}/${var.bucket.slots}*"]
+    }
   }
 
-  statement {
-    sid = "ListBucket"
-    # Searches ended streams. Without it a slot that is free would answer 403, which is not "free": 404 has to be seen.
-    actions   = ["s3:ListBucket"]
-    resources = [var.bucket.arn]
+  dynamic "statement" {
+    for_each = var.bucket.express ? [] : [1]
+
+    content {
+      sid = "ListBucket"
+      # Searches ended streams. Without it a slot that is free would answer 403, which is not "free": 404 has to be seen.
+      actions   = ["s3:ListBucket"]
+      resources = [var.bucket.arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.bucket.express ? [1] : []
+
+    content {
+      sid       = "Session"
+      actions   = ["s3express:CreateSession"]
+      resources = [var.bucket.arn]
+    }
   }
 
   statement {

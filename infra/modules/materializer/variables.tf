@@ -7,6 +7,8 @@ variable "bucket" {
     id    = string
     arn   = string
     slots = string
+    # A directory bucket: access is to all of it.
+    express = bool
   })
 }
 

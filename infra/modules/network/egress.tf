@@ -13,6 +13,22 @@ resource "aws_vpc_endpoint" "s3" {
   tags            = { Name = "${var.name}-s3" }
 }
 
+data "aws_prefix_list" "s3express" {
+  count = var.express ? 1 : 0
+
+  name = "com.amazonaws.${data.aws_region.this.name}.s3express"
+}
+
+# Beside that of S3, which image layers come through.
+resource "aws_vpc_endpoint" "s3express" {
+  count = local.own && var.express ? 1 : 0
+
+  vpc_id          = aws_vpc.this[0].id
+  service_name    = "com.amazonaws.${data.aws_region.this.name}.s3express"
+  route_table_ids = [aws_route_table.private[0].id]
+  tags            = { Name = "${var.name}-s3express" }
+}
+
 resource "aws_vpc_endpoint" "api" {
   for_each = local.own && var.egress == "endpoints" ? var.api_endpoints : []
 

@@ -7,6 +7,7 @@
 #   agents, function -> database :5432, S3 :443         agents -> AWS APIs :443
 #
 #   agents and sidecars -> sidecars :9080 (those of a zone share their objects)
+#   function -> collectors :4318, beside the agents
 #
 # Whoever reaches a sidecar can read every object: nobody else does.
 
@@ -14,6 +15,7 @@ locals {
   kafka_port    = 9092
   admin_port    = 9090
   cache_port    = 9080
+  otlp_port     = 4318
   postgres_port = 5432
   client_cidrs  = length(var.client_cidrs) > 0 ? var.client_cidrs : [local.vpc_cidr]
 }
@@ -130,6 +132,28 @@ resource "aws_vpc_security_group_egress_rule" "sidecars" {
   to_port                      = local.cache_port
 }
 
+resource "aws_vpc_security_group_ingress_rule" "spans" {
+  count = var.collector ? 1 : 0
+
+  security_group_id            = aws_security_group.agent.id
+  description                  = "spans of the function"
+  referenced_security_group_id = aws_security_group.function.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.otlp_port
+  to_port                      = local.otlp_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "spans" {
+  count = var.collector ? 1 : 0
+
+  security_group_id            = aws_security_group.function.id
+  description                  = "collectors beside the agents"
+  referenced_security_group_id = aws_security_group.agent.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.otlp_port
+  to_port                      = local.otlp_port
+}
+
 resource "aws_vpc_security_group_ingress_rule" "scrape" {
   for_each = toset(var.scrape_cidrs)
 
@@ -176,6 +200,17 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
   security_group_id = each.value
   description       = "S3, through the gateway endpoint"
   prefix_list_id    = data.aws_prefix_list.s3.id
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_vpc_security_group_egress_rule" "s3express" {
+  for_each = var.express ? local.programs : {}
+
+  security_group_id = each.value
+  description       = "S3 Express, through its gateway endpoint"
+  prefix_list_id    = data.aws_prefix_list.s3express[0].id
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

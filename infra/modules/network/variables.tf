@@ -5,8 +5,18 @@ variable "egress" { type = string }
 variable "client_cidrs" { type = list(string) }
 variable "scrape_cidrs" { type = list(string) }
 
+variable "express" {
+  description = "Whether the bucket is a directory bucket, which has a gateway of its own."
+  type        = bool
+}
+
 variable "direct" {
   description = "Whether clients talk to agents without the load balancer in between."
+  type        = bool
+}
+
+variable "collector" {
+  description = "Whether there are collectors beside the agents, which the function sends its spans to."
   type        = bool
 }
 
