@@ -26,9 +26,9 @@ async fn main() -> anyhow::Result<()> {
         );
     };
     info!(?config, "starting without Lambda");
-    let shutdown = worker::token_on_signal().context("cannot listen for signals")?;
+    let stop = shutdown::token_on_signal().context("cannot listen for signals")?;
     let context = Arc::new(Context::start(&config).await?);
-    worker::run(queue, &config.s3, config.sweep_interval(), context, shutdown).await?;
+    worker::run(queue, &config.s3, config.sweep_interval(), context, stop).await?;
     traces.flush(TRACES_FLUSH_MAX).await;
     Ok(())
 }

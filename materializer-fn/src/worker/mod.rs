@@ -8,7 +8,6 @@
 mod error;
 mod pause;
 mod queue_url;
-mod signals;
 mod sqs;
 
 use std::sync::Arc;
@@ -24,7 +23,6 @@ use tracing::{error, info, warn};
 
 pub use error::{QueueError, QueueErrorKind};
 pub use queue_url::QueueUrl;
-pub use signals::token_on_signal;
 
 use crate::event::SWEEP_REQUEST_V1;
 use crate::handler::{Answer, handle};
