@@ -107,15 +107,19 @@ async fn it_polls_before_there_is_a_postgres_and_goes_on_after_a_bad_event() {
 #[tokio::test]
 async fn without_lambda_it_reads_the_queue_until_sigterm() {
     let queue = FakeQueue::start().await;
-    let url = queue.url().to_string();
+    let (url, dead_letters) = (queue.url().to_string(), queue.dead_letter_url().to_string());
     let variables = [
         ("YAKS_EVENT_QUEUE_URL", url.as_str()),
+        ("YAKS_DEAD_LETTER_QUEUE_URL", dead_letters.as_str()),
         ("YAKS_S3_REGION", queue::REGION),
         ("YAKS_SWEEP_INTERVAL_MS", "0"),
     ];
     let child = program().envs(variables).spawn().expect("the program starts");
     queue.send("trial", r#"{"Service": "Amazon S3", "Event": "s3:TestEvent"}"#);
     assert_eq!(queue.next_deletion().await, ["trial"]);
+    queue.send("poison", "not JSON");
+    assert_eq!(queue.next_deletion().await, ["poison"]);
+    assert_eq!(queue.letters()[0].0, "not JSON");
     // It waits for messages now, for up to 20 s.
     let pid = rustix::process::Pid::from_raw(child.id().expect("it runs").cast_signed()).expect("a process id");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is told to stop");
