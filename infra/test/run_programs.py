@@ -90,7 +90,17 @@ class Run:
         assert said == {"reason": reason, "event_queue": self.queue.arn, "message_id": sent["MessageId"]}, said
         sqs.delete_message(**dead_letters, ReceiptHandle=letters[0]["ReceiptHandle"])
         assert not self.queue.receive(0), "it is in the event queue as well"
+        self.counted_for_cloudwatch("yaks_materializer_dead_letters_total", 1, result="sent")
         print(f"  a message that is no event is a dead letter: {reason}")
+
+    def counted_for_cloudwatch(self, metric, at_least, **labels):
+        """Counted on the function's stdout, in the deployment's namespace."""
+        namespace = self.deployment.function_settings()["YAKS_EMF_NAMESPACE"]
+        lines = [json.loads(line) for line in self.function.said().splitlines() if '"_aws"' in line]
+        directives = [line["_aws"]["CloudWatchMetrics"][0] for line in lines]
+        assert {directive["Namespace"] for directive in directives} == {namespace}, directives
+        lines = [line for line in lines if labels.items() <= line.items()]
+        assert sum(line.get(metric, 0) for line in lines) >= at_least, f"{metric} {labels}: {lines}"
 
     def agent_commits_through_the_function(self):
         programs.migrate(self.place, self.deployment)
@@ -101,6 +111,7 @@ class Run:
             self.produce("alpha", acks="all")
         created = [unquote_plus(message["Records"][0]["s3"]["object"]["key"]) for message in self.queue.delivered if "Records" in message]
         assert created and all(key.startswith("data/") for key in created), created
+        self.counted_for_cloudwatch("yaks_materializer_objects_total", len(created), result="committed")
         print(f"  PUT -> notification -> queue -> function -> offset: acks=all was answered; events of {created}")
 
     def put_without_its_condition_is_refused(self):

@@ -71,6 +71,17 @@ pub struct Config {
         default_value = ""
     )]
     pub dead_letter_queue: QueueSetting,
+    /// CloudWatch namespace of the metrics that an invocation leaves behind, as lines of the embedded metric format on stdout
+    /// (docs/metrics.md). Each metric with its labels costs $0.30 for a month in which it is written all the time. Empty, and without
+    /// Lambda: none are written.
+    #[arg(
+        long = "emf-namespace",
+        env = "YAKS_EMF_NAMESPACE",
+        value_name = "YAKS_EMF_NAMESPACE",
+        default_value = "",
+        value_parser = parse_namespace
+    )]
+    pub emf_namespace: String,
     /// How often, in ms, a program that reads the queue itself sweeps after agents that are gone; 0: never, something else
     /// does. Longer leaves the last records of a killed agent unread for longer, shorter asks Postgres more often.
     #[arg(
@@ -117,6 +128,16 @@ impl Config {
     }
 }
 
+/// CloudWatch's rules for a namespace:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>.
+fn parse_namespace(text: &str) -> Result<String, String> {
+    let usable = |c: char| c.is_ascii_alphanumeric() || "./-_#:".contains(c);
+    if text.len() > 255 || !text.chars().all(usable) || text.starts_with("AWS/") || text.starts_with(':') {
+        return Err("expected up to 255 letters, digits and ./-_#:, not AWS/ first".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// The command line as it is read: shared settings whose defaults suit a function differ from those of an agent.
 pub fn command() -> clap::Command {
     Config::command()
@@ -154,6 +175,17 @@ mod tests {
         {
             let message = parse(&[arg]).unwrap_err().to_string();
             assert!(message.contains(variable), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_one_that_cloudwatch_takes() {
+        for namespace in ["", "yaks", "yaks/prod-1"] {
+            assert_eq!(parse(&["--emf-namespace", namespace]).unwrap().emf_namespace, namespace);
+        }
+        for namespace in ["AWS/yaks", "a b", "\"", ":yaks"] {
+            let message = parse(&["--emf-namespace", namespace]).unwrap_err().to_string();
+            assert!(message.contains("YAKS_EMF_NAMESPACE"), "{message}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Every metric of the function. Nobody scrapes a Lambda, so there they go nowhere; in one process with agents (the
-//! simulator, a queue worker) they are counted.
+//! Every metric of the function. Nobody scrapes a Lambda: there they are written for CloudWatch (`telemetry::EmbeddedMetrics`), if at all; in
+//! one process with agents (the simulator) they are counted.
 
 use metrics::counter;
 use types::MetricLabel;

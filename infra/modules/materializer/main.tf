@@ -39,6 +39,7 @@ resource "aws_lambda_function" "this" {
       YAKS_DB_POOL_SIZE   = "2"
 
       YAKS_DEAD_LETTER_QUEUE_URL = var.dead_letter_queue_url
+      YAKS_EMF_NAMESPACE         = local.metrics_namespace
     })
   }
 
