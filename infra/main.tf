@@ -123,6 +123,8 @@ module "materializer" {
   timeout_s         = local.function_timeout_s
   subnet_ids        = values(module.network.agent_subnets)
   security_group_id = module.network.security_groups.function
+  # No circle: that queue has no need of the function.
+  dead_letter_queue_url = module.events.dead_letters_url
   # A queue's readers are limited by themselves. What S3 sends directly is not.
   reserved_concurrency = var.event_source == "s3" ? local.function_invocations_max : -1
   log_retention_days   = var.log_retention_days

@@ -93,7 +93,9 @@ start_localstack() {
 
 start_stack() {
     set -m
-    "${leash[@]}" TERM "$binaries/yaks-dev" --aws-endpoint "$endpoint" --event-queue-url "$endpoint/000000000000/yaks-events" "$@" </dev/null &
+    # The worker has its settings from here, but for those that yaks-dev knows.
+    YAKS_DEAD_LETTER_QUEUE_URL=$endpoint/000000000000/yaks-events-dead \
+        "${leash[@]}" TERM "$binaries/yaks-dev" --aws-endpoint "$endpoint" --event-queue-url "$endpoint/000000000000/yaks-events" "$@" </dev/null &
     stack_pid=$!
     set +m
 }

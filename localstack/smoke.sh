@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks a running `make localstack`: the oracle writes and reads through both agents, and the event queue and its dead-letter queue are
 # empty after; then the same while a sidecar is killed, because agents read S3 themselves where it is gone. The sidecar is started again.
+# At last a message that is no event has to end in the dead-letter queue, which is emptied.
 #
 #   BROKERS                what to bootstrap from (default: both agents of the host mode, or nginx of the compose file)
 #   YAKS_LOCALSTACK_PORT   port of LocalStack (default 4566)
@@ -62,12 +63,17 @@ sidecar() {
 
 # --- the queues ---
 
-# Messages that wait, and messages that somebody has in hand. LocalStack checks no signature.
+# A request about a queue, and more fields of it. LocalStack checks no signature.
+ask_sqs() {
+    curl -fsS "$sqs/" -H 'content-type: application/x-amz-json-1.0' -H "x-amz-target: AmazonSQS.$1" \
+        -H 'authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0' \
+        -d "{\"QueueUrl\": \"$sqs/000000000000/$2\"${3:+, $3}}"
+}
+
+# Messages that wait, and messages that somebody has in hand.
 messages() {
     local answer
-    answer=$(curl -fsS "$sqs/" -H 'content-type: application/x-amz-json-1.0' -H 'x-amz-target: AmazonSQS.GetQueueAttributes' \
-        -H 'authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0' \
-        -d "{\"QueueUrl\": \"$sqs/000000000000/$1\", \"AttributeNames\": [\"ApproximateNumberOfMessages\", \"ApproximateNumberOfMessagesNotVisible\"]}")
+    answer=$(ask_sqs GetQueueAttributes "$1" '"AttributeNames": ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]')
     grep -o '"[0-9][0-9]*"' <<<"$answer" | tr -d '"' | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
@@ -81,6 +87,18 @@ queues_are_empty() {
     left=$(messages yaks-events-dead)
     [[ $left == 0 ]] || fail "$left messages lie in the dead-letter queue"
     echo "the event queue and its dead-letter queue are empty"
+}
+
+# In the dead-letter queue, as it came and with the reason, and nowhere else.
+poison_is_a_dead_letter() {
+    local letter
+    ask_sqs SendMessage yaks-events '"MessageBody": "no event"' >/dev/null
+    letter=$(ask_sqs ReceiveMessage yaks-events-dead '"WaitTimeSeconds": 20, "MessageAttributeNames": ["All"]')
+    grep -Eq '"Body": ?"no event"' <<<"$letter" || fail "poison is not in the dead-letter queue after 20 s: $letter"
+    grep -Eq '"StringValue": ?"an SQS message cannot be read' <<<"$letter" || fail "the dead letter does not say why it is one: $letter"
+    ask_sqs PurgeQueue yaks-events-dead >/dev/null
+    echo "a message that is no event is in the dead-letter queue"
+    queues_are_empty
 }
 
 # --- the checks ---
@@ -105,5 +123,8 @@ cat "$work/oracle.log"
 ((status == 0)) || fail "the oracle, without a sidecar"
 queues_are_empty
 sidecar start
+
+say "a message that is no event"
+poison_is_a_dead_letter
 
 say "passed"

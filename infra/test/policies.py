@@ -159,9 +159,10 @@ def check(deployment, recorded):
     bucket = policies.arn("bucket")
     denied = []
     for kind, action, key, if_none_match in sorted(as_sessions(deployment, recorded), key=str):
-        if action.startswith("sqs:") and not deployment.all("aws_sqs_queue", "events"):
+        queue = "dead_letters" if action == "sqs:SendMessage" else "queue"
+        if queue == "queue" and action.startswith("sqs:") and not deployment.all("aws_sqs_queue", "events"):
             continue
-        resource = f"{bucket}/{key}" if key else bucket if action.startswith("s3") else policies.arn("queue")
+        resource = f"{bucket}/{key}" if key else bucket if action.startswith("s3") else policies.arn(queue)
         context = {"s3:if-none-match": if_none_match} if if_none_match else {}
         if not policies.allows(kind, action, resource, context):
             denied.append((kind, action, resource))
@@ -195,6 +196,7 @@ def refused_by_bucket(policies, bucket):
     return [
         ("task", "s3:PutObject", slot, {}),
         ("function", "s3:PutObject", slot, {}),
+        ("task", "sqs:SendMessage", policies.arn("dead_letters"), {}),
         ("task", "s3:PutObject", elsewhere, conditional),
         ("task", "s3:PutObject", slot, {**conditional, "aws:SecureTransport": "false"}),
         ("task", "s3:GetObject", slot, {"aws:SecureTransport": "false"}),

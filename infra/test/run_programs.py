@@ -1,5 +1,5 @@
-"""Runs the real programs on the deployment, as their roles: notification -> queue -> function -> offset, a consumer, a dead agent, the
-sweep, an orphan. Every call of AWS that they make is recorded by aws.py."""
+"""Runs the real programs on the deployment, as their roles: notification -> queue -> function -> offset, poison, a consumer, a dead agent,
+the sweep, an orphan. Every call of AWS that they make is recorded by aws.py."""
 
 import json
 import os
@@ -44,6 +44,7 @@ class Run:
             self.take_over_the_queue()
             self.function = self.start(programs.function, self.roles["function"], self.runtime_api, QUICK_SWEEP)
             self.test_message_is_handled_silently()
+            self.poison_is_a_dead_letter()
             self.agent_commits_through_the_function()
             self.consumer_reads_through_the_sidecar()
             self.sweep_ends_a_dead_stream_and_clears_its_orphan()
@@ -77,6 +78,30 @@ class Run:
         assert not said, f"not silent: {said}"
         print("  a test message of S3 is handled without a word")
 
+    def poison_is_a_dead_letter(self):
+        dead_letters = {"QueueUrl": self.deployment.one("aws_sqs_queue", "dead_letters")["url"]}
+        sqs, body = self.place.client("sqs"), '{"hello": "world"}'
+        sent = sqs.send_message(QueueUrl=self.queue.url, MessageBody=body)
+        assert self.queue.pump(wait_s=5) == 1, "the message did not come"
+        letters = sqs.receive_message(**dead_letters, MessageAttributeNames=["All"], WaitTimeSeconds=5).get("Messages", [])
+        assert [letter["Body"] for letter in letters] == [body], letters
+        said = {name: value["StringValue"] for name, value in letters[0]["MessageAttributes"].items()}
+        reason = "unknown event: an object with the fields [hello]"
+        assert said == {"reason": reason, "event_queue": self.queue.arn, "message_id": sent["MessageId"]}, said
+        sqs.delete_message(**dead_letters, ReceiptHandle=letters[0]["ReceiptHandle"])
+        assert not self.queue.receive(0), "it is in the event queue as well"
+        self.counted_for_cloudwatch("yaks_materializer_dead_letters_total", 1, result="sent")
+        print(f"  a message that is no event is a dead letter: {reason}")
+
+    def counted_for_cloudwatch(self, metric, at_least, **labels):
+        """Counted on the function's stdout, in the deployment's namespace."""
+        namespace = self.deployment.function_settings()["YAKS_EMF_NAMESPACE"]
+        lines = [json.loads(line) for line in self.function.said().splitlines() if '"_aws"' in line]
+        directives = [line["_aws"]["CloudWatchMetrics"][0] for line in lines]
+        assert {directive["Namespace"] for directive in directives} == {namespace}, directives
+        lines = [line for line in lines if labels.items() <= line.items()]
+        assert sum(line.get(metric, 0) for line in lines) >= at_least, f"{metric} {labels}: {lines}"
+
     def agent_commits_through_the_function(self):
         programs.migrate(self.place, self.deployment)
         self.agent = self.start(programs.agent, self.roles["task"], self.ports, NO_STALL_RULE)
@@ -86,6 +111,7 @@ class Run:
             self.produce("alpha", acks="all")
         created = [unquote_plus(message["Records"][0]["s3"]["object"]["key"]) for message in self.queue.delivered if "Records" in message]
         assert created and all(key.startswith("data/") for key in created), created
+        self.counted_for_cloudwatch("yaks_materializer_objects_total", len(created), result="committed")
         print(f"  PUT -> notification -> queue -> function -> offset: acks=all was answered; events of {created}")
 
     def put_without_its_condition_is_refused(self):

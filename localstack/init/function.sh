@@ -24,6 +24,7 @@ aws lambda create-function --function-name "$name" --runtime provided.al2023 --h
     --architectures "$architecture" --role "arn:aws:iam::$account:role/$name" --zip-file "fileb://$zip" \
     --timeout 10 --memory-size 256 --environment "Variables={\
 YAKS_S3_ENDPOINT=http://localstack:4566,YAKS_S3_BUCKET=${YAKS_S3_BUCKET:-test-bucket},\
+YAKS_DEAD_LETTER_QUEUE_URL=http://localstack:4566/$account/yaks-events-dead,\
 YAKS_DB_HOST=postgres,YAKS_DB_USER=testuser,YAKS_DB_PASSWORD=testpassword,YAKS_DB_NAME=testdb}" >/dev/null
 aws lambda wait function-active-v2 --function-name "$name"
 

@@ -8,7 +8,7 @@ use storage::S3Config;
 use telemetry::TelemetryConfig;
 
 use crate::Graces;
-use crate::worker::QueueUrl;
+use crate::queue::QueueUrl;
 
 const DB_POOL_SIZE_HELP: &str = "Most connections of one process, each costs Postgres some 10 MB; more than 2 count as 2: \
                                  a thousand concurrent invocations have a thousand pools";
@@ -60,7 +60,28 @@ pub struct Config {
         value_name = "YAKS_EVENT_QUEUE_URL",
         default_value = ""
     )]
-    pub event_queue: EventQueue,
+    pub event_queue: QueueSetting,
+    /// URL of the SQS queue for poison: messages that make no sense, and those that tell of objects which are none of ours, as they
+    /// came, with `reason`, `event_queue` and `message_id` as attributes. It is written with the credentials of S3. What cannot be sent
+    /// comes again; a message may lie there twice. Empty: poison is logged, counted and dropped.
+    #[arg(
+        long = "dead-letter-queue-url",
+        env = "YAKS_DEAD_LETTER_QUEUE_URL",
+        value_name = "YAKS_DEAD_LETTER_QUEUE_URL",
+        default_value = ""
+    )]
+    pub dead_letter_queue: QueueSetting,
+    /// CloudWatch namespace of the metrics that an invocation leaves behind, as lines of the embedded metric format on stdout
+    /// (docs/metrics.md). Each metric with its labels costs $0.30 for a month in which it is written all the time. Empty, and without
+    /// Lambda: none are written.
+    #[arg(
+        long = "emf-namespace",
+        env = "YAKS_EMF_NAMESPACE",
+        value_name = "YAKS_EMF_NAMESPACE",
+        default_value = "",
+        value_parser = parse_namespace
+    )]
+    pub emf_namespace: String,
     /// How often, in ms, a program that reads the queue itself sweeps after agents that are gone; 0: never, something else
     /// does. Longer leaves the last records of a killed agent unread for longer, shorter asks Postgres more often.
     #[arg(
@@ -73,11 +94,11 @@ pub struct Config {
     pub sweep_interval_ms: u64,
 }
 
-/// The queue that the program reads itself, if it is to.
+/// A queue, or none.
 #[derive(Clone, Debug)]
-pub struct EventQueue(pub Option<QueueUrl>);
+pub struct QueueSetting(pub Option<QueueUrl>);
 
-impl std::str::FromStr for EventQueue {
+impl std::str::FromStr for QueueSetting {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -105,6 +126,16 @@ impl Config {
             orphan_ms: self.orphan_grace_ms,
         }
     }
+}
+
+/// CloudWatch's rules for a namespace:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html>.
+fn parse_namespace(text: &str) -> Result<String, String> {
+    let usable = |c: char| c.is_ascii_alphanumeric() || "./-_#:".contains(c);
+    if text.len() > 255 || !text.chars().all(usable) || text.starts_with("AWS/") || text.starts_with(':') {
+        return Err("expected up to 255 letters, digits and ./-_#:, not AWS/ first".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// The command line as it is read: shared settings whose defaults suit a function differ from those of an agent.
@@ -135,9 +166,27 @@ mod tests {
 
     #[test]
     fn a_queue_is_a_url_or_nothing() {
-        assert!(parse(&[]).unwrap().event_queue.0.is_none());
-        let message = parse(&["--event-queue-url=yaks-events"]).unwrap_err().to_string();
-        assert!(message.contains("YAKS_EVENT_QUEUE_URL"), "{message}");
+        let none = parse(&[]).unwrap();
+        assert!(none.event_queue.0.is_none() && none.dead_letter_queue.0.is_none());
+        let queues = ["YAKS_EVENT_QUEUE_URL", "YAKS_DEAD_LETTER_QUEUE_URL"];
+        for (arg, variable) in ["--event-queue-url=yaks", "--dead-letter-queue-url=yaks"]
+            .iter()
+            .zip(queues)
+        {
+            let message = parse(&[arg]).unwrap_err().to_string();
+            assert!(message.contains(variable), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_one_that_cloudwatch_takes() {
+        for namespace in ["", "yaks", "yaks/prod-1"] {
+            assert_eq!(parse(&["--emf-namespace", namespace]).unwrap().emf_namespace, namespace);
+        }
+        for namespace in ["AWS/yaks", "a b", "\"", ":yaks"] {
+            let message = parse(&["--emf-namespace", namespace]).unwrap_err().to_string();
+            assert!(message.contains("YAKS_EMF_NAMESPACE"), "{message}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use storage::{ObjectStore, S3Config, S3ConfigError, S3Store};
 use tokio::sync::OnceCell;
 use types::{Clock, Entropy, SystemClock, SystemEntropy};
 
-use crate::Config;
 use crate::limits::{DB_POOL_SIZE_MAX, S3_TIMEOUTS};
+use crate::{Config, DeadLetters};
 
 /// How long the sweep waits before it does what cannot be undone, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Context {
     pub store: Arc<dyn ObjectStore>,
     /// What the sweep waits for.
     pub graces: Graces,
+    /// Where poison goes; `None`: nowhere, it is logged and counted.
+    pub dead_letters: Option<DeadLetters>,
     /// The time; read for the deadline that Lambda gives.
     pub clock: Arc<dyn Clock>,
     /// Where the content ids of tombstones come from.
@@ -37,11 +39,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// Makes the clients; neither S3 nor Postgres is asked anything yet.
+    /// Makes the clients; none of S3, SQS and Postgres is asked anything yet.
     pub async fn start(config: &Config) -> Result<Self, S3ConfigError> {
         let metastore = postgres(&config.postgres);
         let store = s3(&config.s3).await?;
-        Ok(Self::new(metastore, store, config.graces()))
+        let context = Self::new(metastore, store, config.graces());
+        let dead_letters = config.dead_letter_queue.0.clone();
+        Ok(context.with_dead_letters(dead_letters.map(|url| DeadLetters::new(url, config.s3.clone()))))
     }
 
     /// A context of clients made elsewhere, with the machine's time and randomness.
@@ -50,10 +54,17 @@ impl Context {
             metastore,
             store,
             graces,
+            dead_letters: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             committer: OnceCell::new(),
         }
+    }
+
+    /// The same with somewhere for poison to go.
+    #[must_use]
+    pub fn with_dead_letters(self, dead_letters: Option<DeadLetters>) -> Self {
+        Self { dead_letters, ..self }
     }
 
     /// The same with time and randomness from elsewhere: the simulator brings its own.

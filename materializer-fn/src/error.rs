@@ -23,6 +23,12 @@ pub enum HandlerError {
         /// Of how many.
         objects: usize,
     },
+    /// An event tells of an object that is none of ours, and could not be sent to the dead-letter queue now.
+    #[error("the event could not be sent to the dead-letter queue: {reason}")]
+    DeadLetter {
+        /// Why it belongs there.
+        reason: String,
+    },
     /// An agent's slots could not be committed.
     #[error("slots could not be committed: {0}")]
     Commit(#[from] CommitError),
@@ -39,6 +45,7 @@ impl From<HandlerError> for Diagnostic {
         let error_type = match error {
             HandlerError::Event(_) => "BadEvent",
             HandlerError::Objects { .. } => "NotCommitted",
+            HandlerError::DeadLetter { .. } => "PoisonNotSent",
             HandlerError::Commit(_) => "CommitFailed",
             HandlerError::Metastore(_) => "PostgresFailed",
             HandlerError::OutOfTime => "OutOfTime",

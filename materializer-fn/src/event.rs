@@ -17,6 +17,9 @@ use types::ObjectKey;
 /// Value of the field `yaks` that asks for a sweep, as a schedule or a person may send it.
 pub const SWEEP_REQUEST_V1: &str = "sweep/1";
 
+/// The field by which a request of ours is told from other events.
+const REQUEST_FIELD: &str = "yaks";
+
 /// What an invocation asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -37,6 +40,10 @@ pub enum Event {
 pub struct QueueMessage {
     /// By which it is given back.
     pub id: String,
+    /// ARN of its queue.
+    pub queue_arn: String,
+    /// Its text.
+    pub body: String,
     /// The objects it tells of.
     pub objects: Result<Vec<ObjectKey>, EventError>,
 }
@@ -58,8 +65,8 @@ pub enum EventError {
 }
 
 /// Reads the payload of an invocation.
-pub fn parse(payload: Value) -> Result<Event, EventError> {
-    if let Some(request) = text(&payload, "yaks") {
+pub fn parse(payload: &Value) -> Result<Event, EventError> {
+    if let Some(request) = text(payload, REQUEST_FIELD) {
         return match request {
             COMMIT_REQUEST_V1 => read("a commit request", payload).map(Event::Commit),
             SWEEP_REQUEST_V1 => Ok(Event::Sweep),
@@ -69,7 +76,7 @@ pub fn parse(payload: Value) -> Result<Event, EventError> {
     if payload.get("detail-type").is_some() {
         return event_bridge(payload);
     }
-    if text(&payload, "Event") == Some("s3:TestEvent") {
+    if text(payload, "Event") == Some("s3:TestEvent") {
         return Ok(Event::Nothing);
     }
     if let Some(records) = payload.get("Records").and_then(Value::as_array) {
@@ -83,14 +90,21 @@ pub fn parse(payload: Value) -> Result<Event, EventError> {
             ))),
         };
     }
-    Err(EventError::Unknown(describe(&payload)))
+    Err(EventError::Unknown(describe(payload)))
 }
 
-fn event_bridge(payload: Value) -> Result<Event, EventError> {
+/// Whether nobody waits for what becomes of the event. An agent and a schedule hear of an error, and a queue has a way of its own to
+/// bring its messages again.
+pub fn is_notification(payload: &Value) -> bool {
+    let mut records = payload["Records"].as_array().into_iter().flatten();
+    payload.get(REQUEST_FIELD).is_none() && !records.any(|record| text(record, "eventSource") == Some("aws:sqs"))
+}
+
+fn event_bridge(payload: &Value) -> Result<Event, EventError> {
     let event: EventBridgeEvent = read("an EventBridge event", payload)?;
     match (event.source.as_str(), event.detail_type.as_str()) {
         ("aws.s3", "Object Created") => {
-            let detail: CreatedDetail = read("an EventBridge event of S3", event.detail)?;
+            let detail: CreatedDetail = read("an EventBridge event of S3", &event.detail)?;
             Ok(Event::Objects(vec![ObjectKey::new(detail.object.key)]))
         }
         (_, "Scheduled Event") => Ok(Event::Sweep),
@@ -110,7 +124,7 @@ struct CreatedObject {
     key: String,
 }
 
-fn created_objects(payload: Value) -> Result<Vec<ObjectKey>, EventError> {
+fn created_objects(payload: &Value) -> Result<Vec<ObjectKey>, EventError> {
     let event: S3Event = read("an S3 event", payload)?;
     let created = event.records.into_iter().filter(is_creation);
     created.map(key_of).collect()
@@ -136,7 +150,7 @@ fn url_decoded(encoded: &str) -> ObjectKey {
     ObjectKey::new(percent_decode_str(&spaced).decode_utf8_lossy().as_ref())
 }
 
-fn queue(payload: Value) -> Result<Event, EventError> {
+fn queue(payload: &Value) -> Result<Event, EventError> {
     let event: SqsEvent = read("an SQS event", payload)?;
     Ok(Event::Queue(event.records.into_iter().map(queue_message).collect()))
 }
@@ -145,13 +159,15 @@ fn queue_message(message: SqsMessage) -> QueueMessage {
     let body = message.body.unwrap_or_default();
     QueueMessage {
         id: message.message_id.unwrap_or_default(),
+        queue_arn: message.event_source_arn.unwrap_or_default(),
         objects: objects_of_body(&body),
+        body,
     }
 }
 
 fn objects_of_body(body: &str) -> Result<Vec<ObjectKey>, EventError> {
     let payload = serde_json::from_str(body).map_err(|error| malformed("an SQS message", &error))?;
-    match parse(payload)? {
+    match parse(&payload)? {
         Event::Objects(keys) => Ok(keys),
         Event::Nothing => Ok(Vec::new()),
         Event::Queue(_) => Err(EventError::Unknown("an SQS event within an SQS message".to_owned())),
@@ -160,8 +176,8 @@ fn objects_of_body(body: &str) -> Result<Vec<ObjectKey>, EventError> {
     }
 }
 
-fn read<T: DeserializeOwned>(kind: &'static str, payload: Value) -> Result<T, EventError> {
-    serde_json::from_value(payload).map_err(|error| malformed(kind, &error))
+fn read<T: DeserializeOwned>(kind: &'static str, payload: &Value) -> Result<T, EventError> {
+    T::deserialize(payload).map_err(|error| malformed(kind, &error))
 }
 
 fn malformed(kind: &'static str, error: &serde_json::Error) -> EventError {
@@ -204,18 +220,15 @@ mod tests {
     }
 
     fn parsed(name: &str) -> Event {
-        parse(fixture(name)).unwrap()
+        parse(&fixture(name)).unwrap()
     }
 
     fn keys(keys: &[&str]) -> Vec<ObjectKey> {
         keys.iter().map(|key| ObjectKey::new(*key)).collect()
     }
 
-    fn message(id: &str, objects: &[&str]) -> QueueMessage {
-        QueueMessage {
-            id: id.to_owned(),
-            objects: Ok(keys(objects)),
-        }
+    fn told(message: &QueueMessage) -> (&str, Vec<ObjectKey>) {
+        (&message.id, message.objects.clone().unwrap())
     }
 
     #[test]
@@ -235,10 +248,12 @@ mod tests {
         let Event::Queue(messages) = parsed("sqs_batch") else {
             panic!("not a queue")
         };
-        let read = &messages[..3];
+        let read: Vec<_> = messages[..3].iter().map(told).collect();
+        let slot = || keys(&[SLOT]);
+        assert_eq!(read, [("m-1", slot()), ("m-2", slot()), ("m-3", Vec::new())]);
         assert_eq!(
-            read,
-            [message("m-1", &[SLOT]), message("m-2", &[SLOT]), message("m-3", &[])]
+            messages[0].queue_arn,
+            "arn:aws:sqs:eu-central-1:123456789012:yaks-objects"
         );
     }
 
@@ -251,7 +266,10 @@ mod tests {
             .iter()
             .map(|m| m.objects.clone().unwrap_err().to_string())
             .collect();
-        assert_eq!(messages[3].id, "m-4");
+        assert_eq!(
+            (messages[3].id.as_str(), messages[3].body.as_str()),
+            ("m-4", "not JSON")
+        );
         assert!(errors[0].starts_with("an SQS message cannot be read"), "{errors:?}");
         assert_eq!(errors[1], "unknown event: an object with the fields [hello]");
     }
@@ -261,7 +279,7 @@ mod tests {
         assert_eq!(parsed("eventbridge_object_created"), Event::Objects(keys(&[SLOT])));
         let mut event = fixture("eventbridge_object_created");
         event["detail"]["object"]["key"] = "a+b%20".into();
-        assert_eq!(parse(event).unwrap(), Event::Objects(keys(&["a+b%20"])));
+        assert_eq!(parse(&event).unwrap(), Event::Objects(keys(&["a+b%20"])));
     }
 
     #[test]
@@ -285,6 +303,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_a_notification_but_for_requests_and_messages() {
+        for name in ["s3_notification", "eventbridge_object_created", "s3_test_event"] {
+            assert!(is_notification(&fixture(name)), "{name}");
+        }
+        for name in ["yaks_commit", "yaks_sweep", "sqs_batch"] {
+            assert!(!is_notification(&fixture(name)), "{name}");
+        }
+    }
+
+    #[test]
     fn anything_else_is_refused_by_its_name() {
         let mut deleted = fixture("eventbridge_object_created");
         deleted["detail-type"] = "Object Deleted".into();
@@ -299,9 +327,9 @@ mod tests {
             (Value::Null, "null"),
         ];
         for (payload, name) in cases {
-            assert_eq!(parse(payload), Err(EventError::Unknown(name.to_owned())));
+            assert_eq!(parse(&payload), Err(EventError::Unknown(name.to_owned())));
         }
-        let message = parse(serde_json::json!({"yaks": "commit/1"})).unwrap_err().to_string();
+        let message = parse(&serde_json::json!({"yaks": "commit/1"})).unwrap_err().to_string();
         assert!(message.starts_with("a commit request cannot be read: "), "{message}");
     }
 }

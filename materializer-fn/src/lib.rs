@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod context;
+mod dead_letters;
 pub mod error;
 pub mod event;
 pub mod handler;
@@ -15,9 +16,11 @@ pub mod limits;
 pub mod materialize;
 mod metrics;
 mod orphans;
+pub mod queue;
 pub mod sweep;
 pub mod worker;
 
 pub use config::Config;
 pub use context::{Context, Graces};
+pub use dead_letters::DeadLetters;
 pub use metrics::METRICS;

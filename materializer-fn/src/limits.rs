@@ -45,6 +45,18 @@ pub const WORKER_LANES: usize = 2;
 /// How long SQS may take to answer, beside the wait for messages.
 pub const SQS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Letters that are sent to the dead-letter queue at a time: Lambda's own batches are no larger.
+pub const LETTERS_AT_ONCE_MAX: usize = 10;
+
+/// Time for a letter to reach the dead-letter queue, all tries together. Ours: a way that is not there must not use up the invocation's
+/// 10 s, in which its neighbours are committed.
+pub const LETTER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Tries in that time.
+pub const LETTER_TRIES: u32 = 2;
+
+/// Length of an attribute of a letter. Ours: SQS counts attributes into the size of a message, and a person reads no more.
+pub const LETTER_ATTRIBUTE_CHARS_MAX: usize = 1024;
+
 /// Waits of a worker whose queue does not answer: the first is hardly felt, the last asks a queue that comes back three times a minute.
 pub const QUEUE_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// The longest of these waits.

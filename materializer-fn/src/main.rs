@@ -6,8 +6,9 @@ use anyhow::{Context as _, bail};
 use lambda_runtime::{LambdaEvent, service_fn};
 use materializer_fn::limits::TRACES_FLUSH_MAX;
 use materializer_fn::{Config, Context, handler, worker};
-use telemetry::Traces;
-use tracing::info;
+use telemetry::{EmbeddedMetrics, Traces};
+use tracing::{info, warn};
+use types::TimestampMs;
 
 // One thread: below 1,769 MB of memory a function has no more than one vCPU, and all it does is wait for others.
 #[tokio::main(flavor = "current_thread")]
@@ -26,24 +27,43 @@ async fn main() -> anyhow::Result<()> {
         );
     };
     info!(?config, "starting without Lambda");
-    let shutdown = worker::token_on_signal().context("cannot listen for signals")?;
+    let stop = shutdown::token_on_signal().context("cannot listen for signals")?;
     let context = Arc::new(Context::start(&config).await?);
-    worker::run(queue, &config.s3, config.sweep_interval(), context, shutdown).await?;
+    worker::run(queue, &config.s3, config.sweep_interval(), context, stop).await?;
     traces.flush(TRACES_FLUSH_MAX).await;
     Ok(())
 }
 
 /// Takes invocations from Lambda, for ever.
 async fn function(config: &Config, traces: Traces) -> anyhow::Result<()> {
+    let metrics = embedded_metrics(&config.emf_namespace)?;
     let context = Arc::new(Context::start(config).await?);
     let run = lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| {
-        let (context, traces) = (Arc::clone(&context), traces.clone());
+        let (context, traces, metrics) = (Arc::clone(&context), traces.clone(), metrics.clone());
         async move {
             let answer = handler::invoked(&context, event).await;
             // Once it is answered, Lambda may freeze this process at any moment.
+            if let Some(metrics) = &metrics {
+                write(metrics, context.clock.now());
+            }
             traces.flush(TRACES_FLUSH_MAX).await;
             answer
         }
     }));
     run.await.map_err(anyhow::Error::from_boxed)
+}
+
+/// What is counted for CloudWatch, if anything is.
+fn embedded_metrics(namespace: &str) -> anyhow::Result<Option<EmbeddedMetrics>> {
+    if namespace.is_empty() {
+        return Ok(None);
+    }
+    let lists = [materializer_fn::METRICS, metastore::METRICS];
+    Ok(Some(EmbeddedMetrics::install(namespace, &lists).context("metrics")?))
+}
+
+fn write(metrics: &EmbeddedMetrics, now: TimestampMs) {
+    if let Err(error) = metrics.write(now, &mut std::io::stdout().lock()) {
+        warn!(%error, "metrics cannot be written to stdout");
+    }
 }

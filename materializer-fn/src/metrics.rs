@@ -1,5 +1,5 @@
-//! Every metric of the function. Nobody scrapes a Lambda, so there they go nowhere; in one process with agents (the
-//! simulator, a queue worker) they are counted.
+//! Every metric of the function. Nobody scrapes a Lambda: there they are written for CloudWatch (`telemetry::EmbeddedMetrics`), if at all; in
+//! one process with agents (the simulator) they are counted.
 
 use metrics::counter;
 use types::MetricLabel;
@@ -20,6 +20,7 @@ const FATE: MetricLabel = MetricLabel::of(
         "retry",
     ],
 );
+const LETTER: MetricLabel = MetricLabel::of("result", &["sent", "failed"]);
 const SWEPT: MetricLabel = MetricLabel::of("result", &["ended", "open", "failed"]);
 
 const MESSAGE: MetricLabel = MetricLabel::of("result", &["deleted", "undeleted", "kept"]);
@@ -33,6 +34,8 @@ types::metric_list! {
         "Objects that events told of, by what became of them";
     BAD_EVENTS = Counter "yaks_materializer_bad_events_total" Count []
         "Events, or messages of a queue, that made no sense";
+    DEAD_LETTERS = Counter "yaks_materializer_dead_letters_total" Count [LETTER]
+        "Poison, by whether it could be sent to the dead-letter queue; what could not comes again";
     MESSAGES = Counter "yaks_materializer_messages_total" Count [MESSAGE]
         "Messages that a worker received, by what became of them";
     QUEUE_ERRORS = Counter "yaks_materializer_queue_errors_total" Count [QUEUE_OPERATION]
@@ -49,6 +52,11 @@ pub(crate) fn count_object(fate: Fate) {
 /// Counts an event, or a message of a queue, that made no sense.
 pub(crate) fn count_bad_event() {
     counter!(BAD_EVENTS).increment(1);
+}
+
+/// Counts a try to send poison to the dead-letter queue.
+pub(crate) fn count_dead_letter(result: &'static str) {
+    counter!(DEAD_LETTERS, "result" => result).increment(1);
 }
 
 /// Counts messages that a worker received, by what became of them.

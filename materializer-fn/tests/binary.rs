@@ -25,6 +25,10 @@ fn program() -> Command {
 
 /// Started by Lambda, with no Postgres to be had.
 fn start(runtime_api: SocketAddr) -> Child {
+    start_with(runtime_api, &[])
+}
+
+fn start_with(runtime_api: SocketAddr, further: &[(&str, &str)]) -> Child {
     let port = free_port().expect("a free port");
     let variables = [
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
@@ -34,7 +38,9 @@ fn start(runtime_api: SocketAddr) -> Child {
         ("YAKS_DB_HOST", "127.0.0.1".to_owned()),
         ("YAKS_DB_PORT", port.to_string()),
     ];
-    program().envs(variables).spawn().expect("the program starts")
+    let mut program = program();
+    program.envs(variables).envs(further.iter().copied());
+    program.spawn().expect("the program starts")
 }
 
 /// One request to the Runtime API: its path and body. `answer` is the response's head and body.
@@ -104,26 +110,123 @@ async fn it_polls_before_there_is_a_postgres_and_goes_on_after_a_bad_event() {
     child.kill().await.expect("it still ran");
 }
 
+/// One invocation, until it is answered.
+async fn invoke(listener: &TcpListener, event: &Value) {
+    serve(listener, invocation(event)).await;
+    serve(listener, ACCEPTED).await;
+}
+
+fn created(keys: &[&str]) -> Value {
+    let path = format!("{}/fixtures/s3_notification.json", env!("CARGO_MANIFEST_DIR"));
+    let fixture = std::fs::read_to_string(&path).expect("the fixture is there");
+    let mut event: Value = serde_json::from_str(&fixture).expect("JSON");
+    let record = event["Records"][0].clone();
+    let records = keys.iter().map(|key| {
+        let mut record = record.clone();
+        record["s3"]["object"]["key"] = (*key).into();
+        record
+    });
+    event["Records"] = records.collect();
+    event
+}
+
+async fn stdout_of(mut child: Child) -> String {
+    child.kill().await.expect("it still ran");
+    let mut stdout = String::new();
+    let mut pipe = child.stdout.take().expect("a pipe");
+    pipe.read_to_string(&mut stdout).await.expect("text");
+    stdout
+}
+
+/// What a line of the embedded metric format says: namespace, dimensions, metrics with their units, and the values of both.
+fn read_embedded(line: &str) -> (String, Vec<(String, Value)>, Vec<(String, String, u64)>) {
+    let line: Value = serde_json::from_str(line).expect("a line is JSON");
+    assert!(line["_aws"]["Timestamp"].as_u64().expect("ms") > 1_700_000_000_000);
+    let directives = line["_aws"]["CloudWatchMetrics"].as_array().expect("directives");
+    let [directive] = &directives[..] else {
+        panic!("not one directive: {line}")
+    };
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let [dimensions] = &directive["Dimensions"].as_array().expect("sets")[..] else {
+        panic!("not one set of dimensions: {line}")
+    };
+    let dimensions = dimensions.as_array().expect("names").iter().map(text);
+    let dimensions = dimensions.map(|name| (name.clone(), line[&name].clone())).collect();
+    let metrics = directive["Metrics"].as_array().expect("metrics").iter();
+    let metrics = metrics.map(|metric| {
+        let name = text(&metric["Name"]);
+        let value = line[&name].as_u64().expect("a value");
+        (name, text(&metric["Unit"]), value)
+    });
+    (text(&directive["Namespace"]), dimensions, metrics.collect())
+}
+
+#[tokio::test]
+async fn what_an_invocation_counted_is_on_stdout_for_cloudwatch_before_it_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut child = start_with(address, &[("YAKS_EMF_NAMESPACE", "yaks/test")]);
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut line = async || {
+        let next = timeout(Duration::from_secs(20), stdout.next_line()).await;
+        next.expect("a line comes in time").expect("text").expect("a line")
+    };
+
+    invoke(&listener, &created(&["data/a", "data/b"])).await;
+    let objects = "yaks_materializer_objects_total".to_owned();
+    let foreign = vec![("result".to_owned(), json!("foreign"))];
+    let expected = ("yaks/test".to_owned(), foreign, vec![(objects, "Count".to_owned(), 2)]);
+    assert_eq!(read_embedded(&line().await), expected);
+
+    // Nothing is counted, and nothing of the first one again.
+    invoke(&listener, &json!({"Service": "Amazon S3", "Event": "s3:TestEvent"})).await;
+    invoke(&listener, &json!({"hello": "world"})).await;
+    let bad_events = "yaks_materializer_bad_events_total".to_owned();
+    let expected = (
+        "yaks/test".to_owned(),
+        Vec::new(),
+        vec![(bad_events, "Count".to_owned(), 1)],
+    );
+    assert_eq!(read_embedded(&line().await), expected);
+
+    child.kill().await.expect("it still ran");
+    assert_eq!(stdout.next_line().await.expect("text"), None);
+}
+
+#[tokio::test]
+async fn without_a_namespace_nothing_is_on_stdout() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let child = start(listener.local_addr().expect("an address"));
+    invoke(&listener, &created(&["data/a"])).await;
+    assert_eq!(stdout_of(child).await, "");
+}
+
 #[tokio::test]
 async fn without_lambda_it_reads_the_queue_until_sigterm() {
     let queue = FakeQueue::start().await;
-    let url = queue.url().to_string();
+    let (url, dead_letters) = (queue.url().to_string(), queue.dead_letter_url().to_string());
     let variables = [
         ("YAKS_EVENT_QUEUE_URL", url.as_str()),
+        ("YAKS_DEAD_LETTER_QUEUE_URL", dead_letters.as_str()),
+        ("YAKS_EMF_NAMESPACE", "yaks/test"),
         ("YAKS_S3_REGION", queue::REGION),
         ("YAKS_SWEEP_INTERVAL_MS", "0"),
     ];
     let child = program().envs(variables).spawn().expect("the program starts");
     queue.send("trial", r#"{"Service": "Amazon S3", "Event": "s3:TestEvent"}"#);
     assert_eq!(queue.next_deletion().await, ["trial"]);
+    queue.send("poison", "not JSON");
+    assert_eq!(queue.next_deletion().await, ["poison"]);
+    assert_eq!(queue.letters()[0].0, "not JSON");
     // It waits for messages now, for up to 20 s.
     let pid = rustix::process::Pid::from_raw(child.id().expect("it runs").cast_signed()).expect("a process id");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is told to stop");
     let ended = timeout(Duration::from_secs(10), child.wait_with_output()).await;
-    let Output { status, stderr, .. } = ended.expect("it ends at once").expect("it has run");
+    let Output { status, stdout, stderr } = ended.expect("it ends at once").expect("it has run");
     let log = String::from_utf8(stderr).expect("text");
     assert!(status.success(), "{log}");
     assert!(log.contains("shutting down") && log.contains("stopped"), "{log}");
+    assert_eq!(String::from_utf8(stdout).expect("text"), "");
 }
 
 async fn refused(variables: &[(&str, &str)]) -> String {

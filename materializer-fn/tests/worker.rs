@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use materializer_fn::worker::{self, QueueError, QueueErrorKind};
+use materializer_fn::queue::{QueueError, QueueErrorKind};
+use materializer_fn::worker;
 use queue::{FakeQueue, REGION, s3_settings};
 use storage::{GetRange, Got, ListedObject, MemoryStore, ObjectStore, PutOutcome, StorageError};
 use support::{Cluster, FaultyStore, Function, batch, keys, s3_event, slot};
@@ -91,6 +92,26 @@ async fn a_message_whose_object_cannot_be_read_now_is_left_to_come_again_and_its
     queue.visibility_timeout_ends();
     assert_eq!(queue.next_deletion().await, ["m-1"]);
     assert!(is_committed(&function, &key).await);
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_deletes_poison_only_when_it_is_in_the_dead_letter_queue() {
+    let queue = FakeQueue::start().await;
+    let function = Function::new().await.with_dead_letters(queue.dead_letters());
+    queue.refuse("SendMessage", 2, 500, "InternalFailure");
+    queue.send("poison", r#"{"hello": "world"}"#);
+    queue.send("trial", r#"{"Service": "Amazon S3", "Event": "s3:TestEvent"}"#);
+    let worker = start(&function, &queue);
+    assert_eq!(queue.next_deletion().await, ["trial"]);
+    assert_eq!(queue.letters(), []);
+    queue.visibility_timeout_ends();
+    assert_eq!(queue.next_deletion().await, ["poison"]);
+    let letters = queue.letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].0, r#"{"hello": "world"}"#);
+    let came_from = format!("arn:aws:sqs:{REGION}:000000000000:events");
+    assert_eq!(letters[0].1["event_queue"], came_from);
     worker.end().await.unwrap();
 }
 

@@ -6,7 +6,6 @@ mod limits;
 mod probe;
 mod readiness;
 mod settings;
-mod shutdown;
 mod tasks;
 
 pub use admin::{ListenError, bind, health_routes, serve, serve_admin, spawn_upkeep};

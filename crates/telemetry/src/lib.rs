@@ -1,9 +1,10 @@
-//! Logs to stderr, metrics for Prometheus and traces over OTLP, set up once per process.
+//! Logs to stderr, metrics for Prometheus or CloudWatch, and traces over OTLP, set up once per process.
 //!
 //! `init` is for the long-running deployables; `init_function` is for the Lambda, which nobody scrapes and whose cold
 //! start should not pay for a registry.
 
 mod config;
+mod emf;
 mod logs;
 mod otlp;
 mod otlp_http;
@@ -15,6 +16,7 @@ use opentelemetry_aws::detector::{EcsResourceDetector, LambdaResourceDetector};
 use opentelemetry_sdk::resource::ResourceDetector;
 
 pub use config::{LogFormat, TelemetryConfig};
+pub use emf::EmbeddedMetrics;
 pub use otlp::Traces;
 pub use prometheus::{METRICS, Telemetry};
 pub use trace_context::{TRACEPARENT, TraceContext, follow};
@@ -37,6 +39,9 @@ pub enum TelemetryError {
     /// Somebody in this process was first, or a metric's buckets are wrong.
     #[error("metrics cannot be set up: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// Somebody in this process was first.
+    #[error("metrics are set up already")]
+    Recorder,
 }
 
 /// Logs to stderr, traces if they are wanted, and a metrics registry that `Telemetry::render_metrics` shows. Once per process, within a
@@ -48,7 +53,8 @@ pub fn init(config: &TelemetryConfig, service: &'static str) -> Result<(Telemetr
     Ok((telemetry, traces))
 }
 
-/// Logs to stderr and traces only: metrics go nowhere and cost nearly nothing. Once per process, within a runtime.
+/// Logs to stderr and traces only: metrics go nowhere and cost nearly nothing, unless `EmbeddedMetrics` takes some of them. Once per process,
+/// within a runtime.
 pub fn init_function(config: &TelemetryConfig, service: &'static str) -> Result<Traces, TelemetryError> {
     init_logs(config, service, || Box::new(LambdaResourceDetector))
 }

@@ -21,7 +21,7 @@ resource "aws_cloudwatch_metric_alarm" "unsequenced" {
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   alarm_name        = "${var.name}-dead-letters"
-  alarm_description = "Events were given up. Their objects were committed by agents or by the sweep, but find out why before you purge the queue."
+  alarm_description = "Events were given up, or are poison: each says which (infra/README.md). Find out why before you purge the queue."
 
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"

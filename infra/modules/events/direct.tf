@@ -25,21 +25,3 @@ resource "aws_lambda_function_event_invoke_config" "direct" {
 
   depends_on = [aws_iam_role_policy.give_up]
 }
-
-data "aws_iam_policy_document" "give_up" {
-  count = var.event_source == "s3" ? 1 : 0
-
-  statement {
-    sid       = "DeadLetters"
-    actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.dead_letters.arn]
-  }
-}
-
-resource "aws_iam_role_policy" "give_up" {
-  count = var.event_source == "s3" ? 1 : 0
-
-  name   = "give-up-events"
-  role   = var.function.role
-  policy = data.aws_iam_policy_document.give_up[0].json
-}

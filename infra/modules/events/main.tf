@@ -13,6 +13,21 @@ resource "aws_sqs_queue" "dead_letters" {
   sqs_managed_sse_enabled   = true
 }
 
+# The function sends poison there itself. With event_source = "s3" Lambda, too, gives up events in its name.
+data "aws_iam_policy_document" "give_up" {
+  statement {
+    sid       = "DeadLetters"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.dead_letters.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "give_up" {
+  name   = "give-up-events"
+  role   = var.function.role
+  policy = data.aws_iam_policy_document.give_up.json
+}
+
 # --- S3 -> queue -> function ---
 
 resource "aws_sqs_queue" "events" {

@@ -8,8 +8,8 @@ locals {
       description = "The function logs errors: each says what a person has to do."
     }
     poison = {
-      pattern     = "{ $.message = \"ignoring a message that makes no sense\" }"
-      description = "Messages that are no S3 events reach the queue: who sends them? They are dropped."
+      pattern     = "{ $.message = \"poison: an event that makes no sense\" }"
+      description = "What is no event of S3 reaches the function: who sends it? It is in the dead-letter queue."
     }
   }
 }

@@ -37,6 +37,9 @@ resource "aws_lambda_function" "this" {
       # In the zip (infra/dist/zip.sh).
       YAKS_DB_SSLROOTCERT = "/var/task/rds-global-bundle.pem"
       YAKS_DB_POOL_SIZE   = "2"
+
+      YAKS_DEAD_LETTER_QUEUE_URL = var.dead_letter_queue_url
+      YAKS_EMF_NAMESPACE         = local.metrics_namespace
     })
   }
 

@@ -25,6 +25,11 @@ variable "database_user" {
   })
 }
 
+variable "dead_letter_queue_url" {
+  description = "Where it sends poison."
+  type        = string
+}
+
 variable "timeout_s" { type = number }
 variable "subnet_ids" { type = list(string) }
 variable "security_group_id" { type = string }

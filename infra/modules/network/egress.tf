@@ -42,6 +42,19 @@ resource "aws_vpc_endpoint" "api" {
   tags               = { Name = "${var.name}-${each.value}" }
 }
 
+# The function has poison to send to the dead-letter queue, hardly ever. In one zone, of all: while that one is away, poison comes again.
+resource "aws_vpc_endpoint" "sqs" {
+  count = local.own && var.egress == "endpoints" ? 1 : 0
+
+  vpc_id              = aws_vpc.this[0].id
+  service_name        = "com.amazonaws.${data.aws_region.this.name}.sqs"
+  vpc_endpoint_type   = "Interface"
+  private_dns_enabled = true
+  subnet_ids          = [aws_subnet.private[local.agent_zones[0]].id]
+  security_group_ids  = [aws_security_group.endpoints[0].id]
+  tags                = { Name = "${var.name}-sqs" }
+}
+
 locals {
   nat = local.own && var.egress == "nat"
 }
@@ -91,7 +104,7 @@ resource "aws_eip" "nat" {
   tags   = { Name = "${var.name}-nat" }
 }
 
-# One for all zones: only images, logs and secrets pass through it, and agents that run go on without.
+# One for all zones: only images, logs, secrets and poison pass through it, and agents that run go on without.
 resource "aws_nat_gateway" "this" {
   count = local.nat ? 1 : 0
 

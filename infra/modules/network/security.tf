@@ -4,7 +4,7 @@
 #   clients -> agents :9092, if agents advertise themselves
 #   agents -> agents :9092 (requests of a consumer group go to its coordinator)
 #   load balancer -> agents :9090 (health)
-#   agents, function -> database :5432, S3 :443         agents -> AWS APIs :443
+#   agents, function -> database :5432, S3 :443, AWS APIs :443
 #
 #   agents and sidecars -> sidecars :9080 (those of a zone share their objects)
 #   function -> collectors :4318, beside the agents
@@ -217,20 +217,20 @@ resource "aws_vpc_security_group_egress_rule" "s3express" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoints" {
-  count = local.own && var.egress == "endpoints" ? 1 : 0
+  for_each = local.own && var.egress == "endpoints" ? local.programs : {}
 
   security_group_id            = aws_security_group.endpoints[0].id
-  description                  = "agents"
-  referenced_security_group_id = aws_security_group.agent.id
+  description                  = each.key
+  referenced_security_group_id = each.value
   ip_protocol                  = "tcp"
   from_port                    = 443
   to_port                      = 443
 }
 
 resource "aws_vpc_security_group_egress_rule" "endpoints" {
-  count = local.own && var.egress == "endpoints" ? 1 : 0
+  for_each = local.own && var.egress == "endpoints" ? local.programs : {}
 
-  security_group_id            = aws_security_group.agent.id
+  security_group_id            = each.value
   description                  = "AWS APIs, through their endpoints"
   referenced_security_group_id = aws_security_group.endpoints[0].id
   ip_protocol                  = "tcp"
@@ -240,9 +240,9 @@ resource "aws_vpc_security_group_egress_rule" "endpoints" {
 
 # A NAT gateway has no security group of its own, and what your own VPC has we do not know.
 resource "aws_vpc_security_group_egress_rule" "apis" {
-  count = local.own && var.egress == "endpoints" ? 0 : 1
+  for_each = local.own && var.egress == "endpoints" ? {} : local.programs
 
-  security_group_id = aws_security_group.agent.id
+  security_group_id = each.value
   description       = "AWS APIs"
   cidr_ipv4         = "0.0.0.0/0"
   ip_protocol       = "tcp"

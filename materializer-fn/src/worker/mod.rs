@@ -5,11 +5,7 @@
 //! does not give back are deleted, the others come again when their visibility timeout ends. So nothing is lost with the
 //! process, and several may read one queue.
 
-mod error;
 mod pause;
-mod queue_url;
-mod signals;
-mod sqs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,16 +18,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use error::{QueueError, QueueErrorKind};
-pub use queue_url::QueueUrl;
-pub use signals::token_on_signal;
-
 use crate::event::SWEEP_REQUEST_V1;
 use crate::handler::{Answer, handle};
 use crate::limits::{INVOCATION_TIME_DEFAULT, WORKER_LANES};
+use crate::queue::{QueueError, QueueFacts, QueueUrl, Sqs};
 use crate::{Context, metrics};
 use pause::Pause;
-use sqs::{QueueFacts, Sqs};
 
 /// Serves the queue at `url` until `shutdown`, then finishes what is in hand. A sweep is due every `sweep_interval`; zero: never.
 ///

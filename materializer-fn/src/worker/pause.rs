@@ -6,8 +6,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::QueueError;
 use crate::limits::{QUEUE_PAUSE_MAX, QUEUE_PAUSE_MIN};
+use crate::queue::QueueError;
 use crate::{Context, metrics};
 
 /// The waits of an outage, each twice the one before.

@@ -1,10 +1,10 @@
-//! A queue that speaks as much of SQS's JSON protocol as a worker needs. What it has given out comes back only when the test
-//! says so.
+//! A queue, and its dead-letter queue, that speak as much of SQS's JSON protocol as is needed. What the queue has given out comes back only
+//! when the test says so.
 
 #![allow(dead_code, reason = "no test file uses all of it")]
 #![expect(clippy::unwrap_used, reason = "a test ends where its world fails")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response};
-use materializer_fn::worker::QueueUrl;
+use materializer_fn::DeadLetters;
+use materializer_fn::queue::QueueUrl;
 use serde_json::{Value, json};
 use storage::S3Config;
 use tokio::net::TcpListener;
@@ -42,8 +43,12 @@ pub(crate) struct FakeQueue {
     deletions: tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<String>>>,
 }
 
+/// A message of the dead-letter queue: its body and its attributes.
+pub(crate) type Letter = (String, BTreeMap<String, String>);
+
 struct QueueState {
     messages: Mutex<Messages>,
+    letters: Mutex<Vec<Letter>>,
     sent: Notify,
     deleted: mpsc::UnboundedSender<Vec<String>>,
 }
@@ -67,6 +72,7 @@ impl FakeQueue {
         let (deleted, deletions) = mpsc::unbounded_channel();
         let state = Arc::new(QueueState {
             messages: Mutex::default(),
+            letters: Mutex::default(),
             sent: Notify::new(),
             deleted,
         });
@@ -82,9 +88,29 @@ impl FakeQueue {
     }
 
     pub(crate) fn url(&self) -> QueueUrl {
-        format!("http://127.0.0.1:{}/000000000000/events", self.port)
-            .parse()
-            .unwrap()
+        self.url_of("events")
+    }
+
+    /// The URL of its dead-letter queue.
+    pub(crate) fn dead_letter_url(&self) -> QueueUrl {
+        self.url_of("dead")
+    }
+
+    /// Its dead-letter queue, as the function uses it.
+    pub(crate) fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(self.dead_letter_url(), s3_settings())
+    }
+
+    /// What lies in its dead-letter queue, by body.
+    pub(crate) fn letters(&self) -> Vec<Letter> {
+        let mut letters = self.state.letters.lock().unwrap().clone();
+        letters.sort();
+        letters
+    }
+
+    fn url_of(&self, name: &str) -> QueueUrl {
+        let url = format!("http://127.0.0.1:{}/000000000000/{name}", self.port);
+        url.parse().unwrap()
     }
 
     pub(crate) fn send(&self, id: &str, body: &str) {
@@ -137,7 +163,9 @@ async fn serve(State(state): State<Arc<QueueState>>, headers: HeaderMap, body: S
         );
     }
     let request: Value = serde_json::from_str(&body).unwrap();
-    assert!(request["QueueUrl"].as_str().unwrap().ends_with("/000000000000/events"));
+    let name = if operation == "SendMessage" { "dead" } else { "events" };
+    let url = request["QueueUrl"].as_str().unwrap();
+    assert!(url.ends_with(&format!("/000000000000/{name}")), "{operation} {url}");
     let said = match operation {
         "GetQueueAttributes" => json!({"Attributes": {
             "QueueArn": format!("arn:aws:sqs:{REGION}:000000000000:events"),
@@ -145,7 +173,8 @@ async fn serve(State(state): State<Arc<QueueState>>, headers: HeaderMap, body: S
         }}),
         "ReceiveMessage" => state.receive(&request).await,
         "DeleteMessageBatch" => state.delete(&request),
-        other => panic!("a worker has no need of {other}"),
+        "SendMessage" => state.bury(&request),
+        other => panic!("nobody has need of {other}"),
     };
     answer(200, &said)
 }
@@ -190,6 +219,20 @@ impl QueueState {
             })
         });
         shown.collect()
+    }
+
+    fn bury(&self, request: &Value) -> Value {
+        let attributes = request["MessageAttributes"].as_object().unwrap().iter();
+        let attributes = attributes.map(|(name, value)| {
+            assert_eq!(value["DataType"], "String");
+            (name.clone(), value["StringValue"].as_str().unwrap().to_owned())
+        });
+        let letter = (
+            request["MessageBody"].as_str().unwrap().to_owned(),
+            attributes.collect(),
+        );
+        self.letters.lock().unwrap().push(letter);
+        json!({"MessageId": "a letter's"})
     }
 
     fn delete(&self, request: &Value) -> Value {

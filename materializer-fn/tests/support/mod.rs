@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use materializer_fn::error::HandlerError;
-use materializer_fn::{Context, Graces, handler};
+use materializer_fn::{Context, DeadLetters, Graces, handler};
 use object_format::slot_key;
 use serde_json::{Value, json};
 use storage::ObjectStore;
@@ -57,6 +57,13 @@ impl Function {
     pub(crate) fn with_graces(cluster: Cluster, store: Arc<dyn ObjectStore>, graces: Graces) -> Self {
         let context = Arc::new(Context::new(cluster.metastore.clone(), store, graces));
         Self { cluster, context }
+    }
+
+    /// The same, and poison goes there.
+    pub(crate) fn with_dead_letters(self, queue: DeadLetters) -> Self {
+        let context = Arc::into_inner(self.context).expect("nobody has it yet");
+        let context = Arc::new(context.with_dead_letters(Some(queue)));
+        Self { context, ..self }
     }
 
     /// One invocation; its answer as Lambda gets it.

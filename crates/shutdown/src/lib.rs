@@ -1,13 +1,12 @@
-//! Signals that ask the worker to end.
+//! Signals that ask the process to end. A crate of its own, because the function has no place for the web server of `daemon`.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. A second one ends the process at once: whoever sends it does
-/// not want to wait. (`daemon` has the same for the servers, together with a web server that has no place here.)
+/// A token that is cancelled by the first SIGTERM (ECS, `kill`) or SIGINT (Ctrl-C). A second one ends the process at
+/// once: whoever sends it does not want to wait for the deadline.
 pub fn token_on_signal() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -16,10 +15,10 @@ pub fn token_on_signal() -> io::Result<CancellationToken> {
     // Untracked: it lives as long as the process does.
     tokio::spawn(async move {
         let first = next(&mut terminate, &mut interrupt).await;
-        info!(signal = first, "shutting down");
+        tracing::info!(signal = first, "shutting down");
         cancelled.cancel();
         let second = next(&mut terminate, &mut interrupt).await;
-        warn!(signal = second, "told twice, ending without order");
+        tracing::warn!(signal = second, "told twice, ending without order");
         end_now();
     });
     Ok(token)

@@ -1,7 +1,8 @@
-//! SQS, as much of it as the worker needs. The only file that names its SDK.
+//! SQS, as much of it as is needed here.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -11,13 +12,15 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::BuildError;
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName};
+use aws_sdk_sqs::types::{
+    DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
+};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use storage::S3Config;
 
 use super::error::{QueueError, sdk_error};
-use super::queue_url::QueueUrl;
-use crate::limits::{BATCH_MESSAGES_MAX, LONG_POLL, SQS_TIMEOUT};
+use super::url::QueueUrl;
+use crate::limits::{BATCH_MESSAGES_MAX, LETTER_TIMEOUT, LETTER_TRIES, LONG_POLL, SQS_TIMEOUT};
 
 /// A queue, and who we are to it.
 #[derive(Debug)]
@@ -106,6 +109,36 @@ impl Sqs {
         Ok(answer.failed.len())
     }
 
+    /// Sends a message with attributes. Tried again within a few seconds: the connection may be one that slept with its sandbox.
+    pub(crate) async fn send(
+        &self,
+        body: &str,
+        attributes: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<(), QueueError> {
+        let attributes: Result<HashMap<_, _>, BuildError> = attributes.into_iter().map(attribute).collect();
+        let attributes = attributes.map_err(|error| QueueError::local("SendMessage", &self.url, &error))?;
+        let tries = aws_sdk_sqs::config::Builder::new()
+            .retry_config(RetryConfig::standard().with_max_attempts(LETTER_TRIES))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(LETTER_TIMEOUT / LETTER_TRIES)
+                    .operation_timeout(LETTER_TIMEOUT)
+                    .build(),
+            );
+        let asked = self
+            .client
+            .send_message()
+            .queue_url(self.url.as_str())
+            .message_body(body)
+            .set_message_attributes(Some(attributes))
+            .customize()
+            .config_override(tries)
+            .send()
+            .await;
+        asked.map_err(|error| self.error("SendMessage", &error))?;
+        Ok(())
+    }
+
     /// The messages as Lambda gives them to a function.
     pub(crate) fn event(&self, facts: &QueueFacts, messages: &[Message]) -> SqsEvent {
         let mut event = SqsEvent::default();
@@ -144,6 +177,14 @@ fn deletion((n, message): (usize, &&Message)) -> Result<DeleteMessageBatchReques
         .id(n.to_string())
         .set_receipt_handle(message.receipt_handle.clone())
         .build()
+}
+
+fn attribute((name, value): (&'static str, String)) -> Result<(String, MessageAttributeValue), BuildError> {
+    let value = MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()?;
+    Ok((name.to_owned(), value))
 }
 
 async fn sdk_config(s3: &S3Config, region: &str) -> SdkConfig {

@@ -4,7 +4,7 @@
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
-use super::queue_url::QueueUrl;
+use super::url::QueueUrl;
 
 /// A request to the queue that did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -48,6 +48,16 @@ impl QueueError {
             message: chain(error),
         }
     }
+
+    /// A request that was given up before it was answered.
+    pub(crate) fn out_of_time(operation: &'static str, url: &QueueUrl) -> Self {
+        Self {
+            kind: QueueErrorKind::Unavailable,
+            operation,
+            url: url.clone(),
+            message: "out of time".to_owned(),
+        }
+    }
 }
 
 /// Names the request and says what can be done about its failure. `region` is the one that the request was signed for.
@@ -66,19 +76,25 @@ where
         kind,
         operation,
         url: url.clone(),
-        message: format!("{said}{}", advice(kind, region)),
+        message: format!("{said}{}", advice(kind, operation, region)),
     }
 }
 
-fn advice(kind: QueueErrorKind, region: &str) -> String {
+fn advice(kind: QueueErrorKind, operation: &str, region: &str) -> String {
+    let (setting, actions) = match operation {
+        "SendMessage" => ("YAKS_DEAD_LETTER_QUEUE_URL", "sqs:SendMessage"),
+        _ => (
+            "YAKS_EVENT_QUEUE_URL",
+            "sqs:ReceiveMessage, sqs:DeleteMessage and sqs:GetQueueAttributes",
+        ),
+    };
     match kind {
-        QueueErrorKind::Missing => format!(
-            " (asked in region {region}: is YAKS_EVENT_QUEUE_URL the URL of a queue there, or else YAKS_S3_REGION wrong?)"
-        ),
-        QueueErrorKind::AccessDenied => format!(
-            " (signed for region {region}; the role, or YAKS_S3_ACCESS_KEY, needs sqs:ReceiveMessage, sqs:DeleteMessage and \
-             sqs:GetQueueAttributes on the queue)"
-        ),
+        QueueErrorKind::Missing => {
+            format!(" (asked in region {region}: is {setting} the URL of a queue there, or else YAKS_S3_REGION wrong?)")
+        }
+        QueueErrorKind::AccessDenied => {
+            format!(" (signed for region {region}; the role, or YAKS_S3_ACCESS_KEY, needs {actions} on the queue)")
+        }
         QueueErrorKind::Unavailable | QueueErrorKind::Other => String::new(),
     }
 }
