@@ -74,7 +74,7 @@ impl Layout {
             };
             let mine = planned
                 .as_ref()
-                .map(|planned| pieces(planned, wanted.from, bytes, cursors))
+                .map(|planned| pieces(wanted.topic, planned, wanted.from, bytes, cursors))
                 .unwrap_or_default();
             if let Some(first) = mine.first().filter(|_| all.is_empty()) {
                 // Where the wanted batch has yet to be found, all that is before it is read.

@@ -14,8 +14,6 @@ use tracing::{Instrument, debug, debug_span};
 use types::{ByteRange, ObjectKey, TopicNumber};
 
 use crate::costs::Costs;
-use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
-
 use crate::memory::meter::Meter;
 use crate::metrics::{CACHE_FALLBACKS, CACHE_PUSHES};
 

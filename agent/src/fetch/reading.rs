@@ -275,7 +275,10 @@ async fn read_pieces(
     let mut bytes: Vec<Option<Result<BytesMut, StorageError>>> = pieces.iter().map(|_| None).collect();
     for (read, result) in reads.iter().zip(results) {
         match result {
-            Ok(mut whole) => {
+            Ok(got) => {
+                let topics = read.pieces.iter().map(|n| (pieces[*n].topic, pieces[*n].range.len()));
+                reader.charge(&got, topics);
+                let mut whole = got.bytes;
                 // From the back, so that what is split off needs no copy.
                 for n in read.pieces.iter().rev() {
                     let within = relative(pieces[*n].range, read.range.start);

@@ -1,7 +1,6 @@
 //! Records looked for by their time: the index says in which row, the row's batches say which record. They are decompressed for
 //! it, a bounded number of them at a time.
 
-use bytes::BytesMut;
 use metastore::{IndexedRange, LogEnds, Metastore, MetastoreError, WantedRange};
 use record_batch::{RecordMeta, RecordsError};
 use storage::StorageError;

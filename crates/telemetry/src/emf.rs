@@ -106,6 +106,8 @@ fn unit(unit: MetricUnit) -> &'static str {
         MetricUnit::Count => "Count",
         MetricUnit::Bytes => "Bytes",
         MetricUnit::Seconds => "Seconds",
+        // It knows no money.
+        MetricUnit::DollarsPerHour => "None",
     }
 }
 
