@@ -61,7 +61,8 @@ pub async fn serve(mut config: Config, telemetry: Telemetry, shutdown: Cancellat
     info!(open_files_max = raise_nofile_limit(), "starting");
     let endpoint = std::env::var(task_metadata::ENDPOINT_VARIABLE).ok();
     task_metadata::fill_in(&mut config, endpoint.as_deref()).await?;
-    let deps = reach(&config, &telemetry).await?;
+    // Boxed: it is large, and runs once.
+    let deps = Box::pin(reach(&config, &telemetry)).await?;
     let admin = Tasks::new(CancellationToken::new());
     let address = SocketAddr::new(config.broker.broker_host, config.broker.metrics_port);
     serve_admin(address, "YAKS_METRICS_PORT", deps.readiness.clone(), telemetry, &admin).await?;

@@ -138,8 +138,11 @@ async fn stdout_of(mut child: Child) -> String {
     stdout
 }
 
+/// Name, unit, and value.
+type EmbeddedMetric = (String, String, u64);
+
 /// What a line of the embedded metric format says: namespace, dimensions, metrics with their units, and the values of both.
-fn read_embedded(line: &str) -> (String, Vec<(String, Value)>, Vec<(String, String, u64)>) {
+fn read_embedded(line: &str) -> (String, Vec<(String, Value)>, Vec<EmbeddedMetric>) {
     let line: Value = serde_json::from_str(line).expect("a line is JSON");
     assert!(line["_aws"]["Timestamp"].as_u64().expect("ms") > 1_700_000_000_000);
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().expect("directives");
