@@ -48,12 +48,15 @@ pub(super) fn closed_loop<W: Send>(
 ) -> Result<f64> {
     let start = Instant::now();
     let times = each(workers, |_, worker| {
+        // Once at least, however late its thread begins.
         let mut times = 0u32;
-        while start.elapsed() < duration {
+        loop {
             work(worker)?;
             times += 1;
+            if start.elapsed() >= duration {
+                return Ok(times);
+            }
         }
-        Ok(times)
     })?;
     // The last ones end after the time is over, and count.
     Ok(f64::from(times.iter().sum::<u32>()) / start.elapsed().as_secs_f64())
