@@ -6,7 +6,7 @@ mod support;
 use harness::{Server, limits, memory_kib, request};
 
 #[tokio::test]
-async fn an_idle_connection_costs_less_than_15_kib() {
+async fn an_idle_connection_costs_less_than_8_kib() {
     const CONNECTIONS: u16 = 4000;
     daemon::raise_nofile_limit();
     let mut limits = limits();
@@ -23,5 +23,5 @@ async fn an_idle_connection_costs_less_than_15_kib() {
     }
     let grown = memory_kib("VmRSS").saturating_sub(before);
     println!("{grown} KiB for {CONNECTIONS} connections and their clients");
-    assert!(grown < 15 * u64::from(CONNECTIONS), "{grown} KiB");
+    assert!(grown < 8 * u64::from(CONNECTIONS), "{grown} KiB");
 }
