@@ -7,7 +7,11 @@ SELECT wanted.n, p.log_start_offset, p.next_offset AS end_offset,
        o.object_id, o.stream_id, o.seq, o.object_key, o.object_bytes
 FROM unnest($1::int4[], $2::int4[], $3::int8[], $4::int8[], $5::int8[])
      WITH ORDINALITY AS wanted (topic_number, partition_index, from_offset, bytes_max, rows_max, n)
-JOIN partitions p ON p.topic_number = wanted.topic_number AND p.partition_index = wanted.partition_index
+CROSS JOIN LATERAL (
+    SELECT * FROM partitions p
+    WHERE p.topic_number = wanted.topic_number AND p.partition_index = wanted.partition_index
+    LIMIT 1
+) p
 LEFT JOIN LATERAL (
     SELECT near.*, sum(near.byte_count) OVER (ORDER BY near.base_offset) - near.byte_count AS bytes_before
     FROM (
