@@ -23,7 +23,7 @@ use storage::MemoryStore;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use self::bare::{ONE_BY_ONE, Offsets, Rows};
-use self::threads::{closed_loop, open_loop};
+use self::threads::{Load, closed_loop, open_loop};
 pub use self::writer::Choice;
 pub(crate) use self::writer::{BATCHES_PER_SLOT, Writer};
 use crate::database::{Database, create_topic};
@@ -56,7 +56,7 @@ pub struct Amount {
 /// Both, from when a slot was due.
 #[derive(Clone, Debug)]
 pub struct Compared {
-    /// A commit of one slot.
+    /// A slot's commit.
     pub commit: LatencySummary,
     /// The same rows, bare.
     pub bare: LatencySummary,
@@ -120,7 +120,7 @@ impl Commits {
         })
     }
 
-    /// A slot a transaction, turn by turn with bare ones.
+    /// Slot by slot, and those together that queue up, as an agent commits; turn by turn with bare transactions of a slot each.
     pub fn compare(&self, choice: Choice) -> Result<Compared> {
         let mut committing = self.runtime.block_on(self.committing(WRITERS, choice))?;
         let mut writing = self.runtime.block_on(self.writing(choice))?;
@@ -130,10 +130,20 @@ impl Commits {
             turns,
             ..
         } = self.amount;
+        let load = |at_once| Load {
+            per_s: slots_per_s,
+            duration: turn,
+            at_once,
+        };
         let (mut commit, mut bare) = (Latencies::default(), Latencies::default());
         for number in 0..=turns {
-            let committed = open_loop(&mut committing, slots_per_s, turn, Committing::next, Committing::commit)?;
-            let written = open_loop(&mut writing, slots_per_s, turn, Bare::next, Bare::write)?;
+            let committed = open_loop(
+                &mut committing,
+                load(SLOTS_PER_COMMIT),
+                Committing::next,
+                Committing::commit,
+            )?;
+            let written = open_loop(&mut writing, load(1), Bare::next, Bare::write)?;
             if number > 0 {
                 commit.add(&committed);
                 bare.add(&written);
@@ -191,8 +201,8 @@ impl Commits {
 }
 
 impl Committing {
-    fn next(&mut self) -> Result<Vec<SlotFooter>> {
-        Ok(vec![self.writer.next_slot()?])
+    fn next(&mut self) -> Result<SlotFooter> {
+        self.writer.next_slot()
     }
 
     /// As the agent's watcher does: its producers are told before the other agents are.
@@ -217,8 +227,11 @@ impl Bare {
         Ok(Rows::of(self.writer.next_slot()?, &self.offsets))
     }
 
-    fn write(&mut self, rows: Rows) -> Result<()> {
-        let writing = bare::write(&mut self.connection, &self.topic, &rows);
-        self.runtime.block_on(writing)
+    fn write(&mut self, slots: Vec<Rows>) -> Result<()> {
+        for rows in slots {
+            let writing = bare::write(&mut self.connection, &self.topic, &rows);
+            self.runtime.block_on(writing)?;
+        }
+        Ok(())
     }
 }

@@ -8,16 +8,31 @@ use anyhow::{Result, anyhow};
 use crate::latency::Latencies;
 use crate::schedule::Schedule;
 
-/// Lets `workers` take turns, so many times a second in all, each of them with one piece of work at a time. What is told is the
-/// time from when a piece was due to its end; what `prepare` makes of it comes before. They have threads because the timers of the
+/// How often there is something to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Pieces of work, of all workers.
+    pub(super) per_s: f64,
+    /// For so long.
+    pub(super) duration: Duration,
+    /// Pieces that a worker does together, where it is behind by more than one.
+    pub(super) at_once: usize,
+}
+
+/// Lets `workers` take turns; each of them does what is due, and then what has become due meanwhile. What is told of each piece is the
+/// time from when it was due to its end; what `prepare` makes of it comes before. They have threads because the timers of the
 /// runtime are a millisecond coarse.
 pub(super) fn open_loop<W: Send, P>(
     workers: &mut [W],
-    per_s: f64,
-    duration: Duration,
+    load: Load,
     prepare: impl Fn(&mut W) -> Result<P> + Sync,
-    work: impl Fn(&mut W, P) -> Result<()> + Sync,
+    work: impl Fn(&mut W, Vec<P>) -> Result<()> + Sync,
 ) -> Result<Latencies> {
+    let Load {
+        per_s,
+        duration,
+        at_once,
+    } = load;
     let count = u32::try_from(workers.len())?;
     let start = Instant::now();
     let parts = each(workers, |index, worker| {
@@ -28,11 +43,23 @@ pub(super) fn open_loop<W: Send, P>(
             if due >= duration {
                 return Ok(latencies);
             }
-            let prepared = prepare(worker)?;
-            thread::sleep(due.saturating_sub(start.elapsed()));
-            work(worker, prepared)?;
-            latencies.record(start.elapsed().saturating_sub(due));
+            let (mut all_due, mut prepared) = (vec![due], vec![prepare(worker)?]);
             schedule.advance();
+            thread::sleep(due.saturating_sub(start.elapsed()));
+            while prepared.len() < at_once {
+                let next = schedule.due(start.elapsed());
+                if next > start.elapsed() || next >= duration {
+                    break;
+                }
+                all_due.push(next);
+                prepared.push(prepare(worker)?);
+                schedule.advance();
+            }
+            work(worker, prepared)?;
+            let ended = start.elapsed();
+            all_due
+                .iter()
+                .for_each(|due| latencies.record(ended.saturating_sub(*due)));
         }
     })?;
     let mut all = Latencies::default();
@@ -78,11 +105,38 @@ fn each<W: Send, T: Send>(workers: &mut [W], work: impl Fn(u32, &mut W) -> Resul
 mod tests {
     use super::*;
 
+    fn load(at_once: usize) -> Load {
+        Load {
+            per_s: 100.0,
+            duration: Duration::from_millis(200),
+            at_once,
+        }
+    }
+
+    #[test]
+    fn what_became_due_during_a_stall_is_done_together_and_no_more_than_may_be() {
+        let mut done = Vec::new();
+        let told = open_loop(
+            &mut [&mut done],
+            load(4),
+            |_| Ok(()),
+            |done, pieces| {
+                if done.is_empty() {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                done.push(pieces.len());
+                Ok(())
+            },
+        );
+        assert_eq!(told.unwrap().summary().unwrap().count, 20);
+        assert_eq!((done.iter().sum::<usize>(), done[1]), (20, 4), "{done:?}");
+    }
+
     #[test]
     fn a_stall_is_seen_by_all_that_had_to_wait_for_its_end() {
         let take = |first: &mut bool| Ok(std::mem::take(first));
-        let told = open_loop(&mut [true], 100.0, Duration::from_millis(200), take, |_, is_first| {
-            if is_first {
+        let told = open_loop(&mut [true], load(1), take, |_, is_first| {
+            if is_first[0] {
                 thread::sleep(Duration::from_millis(100));
             }
             Ok(())
