@@ -37,4 +37,6 @@ FROM pending_slots WHERE stream_id = ANY ($1::uuid[])
 UNION ALL
 SELECT 5, o.stream_id, NULL, NULL, o.seq, NULL, NULL, NULL, NULL, NULL, o.outcomes
 FROM unnest($7::uuid[], $8::int8[]) AS wanted (stream_id, seq)
-JOIN objects o ON o.stream_id = wanted.stream_id AND o.seq = wanted.seq
+CROSS JOIN LATERAL (
+    SELECT * FROM objects o WHERE o.stream_id = wanted.stream_id AND o.seq = wanted.seq LIMIT 1
+) o

@@ -17,5 +17,5 @@ SELECT i.base_offset, i.next_offset, i.byte_start, i.byte_count,
        o.object_id, o.stream_id, o.seq, o.object_key, o.object_bytes
 FROM bisect
 JOIN log_index i ON i.topic_number = $1 AND i.partition_index = $2 AND i.base_offset = bisect.hi
-JOIN objects o USING (object_id)
+CROSS JOIN LATERAL (SELECT * FROM objects o WHERE o.object_id = i.object_id LIMIT 1) o
 WHERE bisect.lo >= bisect.hi
