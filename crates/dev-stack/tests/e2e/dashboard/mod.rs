@@ -12,8 +12,10 @@ use bench::units::Rate;
 use dev_stack::Switch;
 use prices::Prices;
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
+use crate::kafka::{Kafka, PATIENCE};
 use crate::metrics::documented;
 use crate::running::Running;
 use prometheus::{Line, Prometheus};
@@ -22,6 +24,8 @@ const DASHBOARD: &str = include_str!("../../../../../localstack/grafana/yaks.jso
 
 /// What Grafana puts for `$__rate_interval` where Prometheus scrapes every second and somebody is in a hurry.
 const RATE_INTERVAL: &str = "10s";
+
+const PARTITIONS: i32 = 6;
 
 /// A panel, and its questions with the names of their answers.
 struct Panel {
@@ -144,10 +148,23 @@ fn every_panel_has_data_where_prometheus_scrapes_a_stack_under_load() {
     }
 }
 
-/// Producers, readers at the tail, a group that is slow, and halfway a sidecar that has forgotten everything.
+fn read_from_the_start(kafka: &Kafka, topic: &str) {
+    let reader = kafka.consumer_with(&[("group.id", "late")]);
+    let mut partitions = TopicPartitionList::new();
+    (0..PARTITIONS).for_each(|partition| {
+        let added = partitions.add_partition_offset(topic, partition, Offset::Beginning);
+        added.unwrap();
+    });
+    reader.assign(&partitions).unwrap();
+    let read = reader.poll(PATIENCE).expect("there is something to read");
+    read.unwrap();
+}
+
+/// Producers, readers at the tail, a group that is slow, and halfway sidecars that have forgotten everything, and one who wants what they
+/// had: those at the tail may have asked for nothing while they were away.
 fn put_under_load(stack: &Running, time: Duration) {
     let kafka = stack.kafka();
-    let topic = kafka.create_topic("dashboard", 6);
+    let topic = kafka.create_topic("dashboard", PARTITIONS);
     let plan = Plan {
         name: "dashboard".to_owned(),
         target: TargetFlags {
@@ -188,6 +205,7 @@ fn put_under_load(stack: &Running, time: Duration) {
                 stack.kill_sidecar(n);
                 stack.switch_sidecar(n, Switch::Start);
             });
+            read_from_the_start(&kafka, &topic);
         });
         load.join().unwrap();
     });
