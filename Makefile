@@ -75,11 +75,12 @@ sim: ## Clusters in virtual time with every fault, judged: make sim [SEEDS=2000]
 mutants: ## Does the simulator find each invariant broken on purpose? (an hour; `.ci/run` checks that the patches apply)
 	@crates/sim/mutants/check.sh
 
+# From here on all binaries are built, as the tests have them: each selection of packages has features of its own in sqlx and what stands
+# on it, so that the next target would compile half of the dependencies anew.
 chaos: deps ## The real programs under faults and load, judged: make chaos [MINUTES=10] [SEED=7]
-	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack -p chaos
+	$(CARGO) build --profile $(PROFILE) --workspace --bins
 	@$(binaries)/yaks-chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-# All binaries, as the tests and the simulator have them built: a selection would compile half of what they stand on anew.
 conformance: deps ## Every Kafka client against one agent, two, two behind nginx: make conformance [CLIENTS=kcat,java-4] [LAYOUTS=one] [PROFILE=dev]
 	@crates/conformance/install.sh $(target_dir)/conformance
 	$(CARGO) build --profile $(PROFILE) --workspace --bins
@@ -90,11 +91,11 @@ conformance: deps ## Every Kafka client against one agent, two, two behind nginx
 bench_suite = $(binaries)/yaks-bench suite --data-dir $(target_dir)/bench --json $(target_dir)/bench/result.json $(if $(CASES),--cases $(CASES)) $(ARGS)
 
 bench: deps ## What it costs and how long it takes, beside what is aimed at, in ten minutes: make bench [CASES=inline,cold]
-	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack -p bench
+	$(CARGO) build --profile $(PROFILE) --workspace --bins
 	@$(without_settings) $(bench_suite)
 
 bench-full: deps ## The same as medians of five, written into docs/PERFORMANCE.md with plots; on a quiet machine, an hour
-	$(CARGO) build --profile $(PROFILE) $(deployables) -p dev-stack -p bench
+	$(CARGO) build --profile $(PROFILE) --workspace --bins
 	@$(without_settings) $(bench_suite) --runs 5 --document docs/PERFORMANCE.md --pictures docs/img
 
 audit: ## Check the index of a live deployment against its bucket; the settings are the agent's: make audit [ARGS="--help"]
