@@ -88,14 +88,20 @@ conformance: deps ## Every Kafka client against one agent, two, two behind nginx
 		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(LAYOUTS),--layouts $(LAYOUTS)) $(ARGS)
 
 # The data of a run lie beside the programs, and are deleted when it went well.
-bench_suite = $(binaries)/yaks-bench suite --data-dir $(target_dir)/bench --json $(target_dir)/bench/result.json $(if $(CASES),--cases $(CASES)) $(ARGS)
+bench_suite = $(binaries)/yaks-bench suite --data-dir $(target_dir)/bench --json $(target_dir)/bench/result.json $(if $(CASES),--cases $(CASES)) \
+	$(if $(bench_function),--zip $(target_dir)/bench/materializer.zip) $(ARGS)
+# The function is measured as it is deployed.
+bench_function = $(if $(CASES),$(findstring function,$(CASES)),function)
+bench_zip = $(if $(bench_function),infra/dist/zip.sh $(target_dir)/bench)
 
 bench: deps ## What it costs and how long it takes, beside what is aimed at, in ten minutes: make bench [CASES=inline,cold]
 	$(CARGO) build --profile $(PROFILE) --workspace --bins
+	@$(bench_zip)
 	@$(without_settings) $(bench_suite)
 
 bench-full: deps ## The same as medians of five, written into docs/PERFORMANCE.md with plots; on a quiet machine, an hour
 	$(CARGO) build --profile $(PROFILE) --workspace --bins
+	@$(bench_zip)
 	@$(without_settings) $(bench_suite) --runs 5 --document docs/PERFORMANCE.md --pictures docs/img
 
 audit: ## Check the index of a live deployment against its bucket; the settings are the agent's: make audit [ARGS="--help"]

@@ -19,11 +19,11 @@ use tokio::runtime::Builder;
 use types::{ObjectKey, SlotSeq};
 
 use self::instance::{Instance, Plan};
+pub use self::package::Package;
 use crate::commits::{BATCHES_PER_SLOT, Choice, Writer};
 use crate::database::{Database, create_topic};
 use crate::latency::{Latencies, LatencySummary};
 
-const PROGRAM: &str = "yaks-materializer";
 /// The function reads the last 256 KiB of an object, which are there in all but the smallest ones.
 const BATCH_BYTES: u64 = 4096;
 /// Connections of the bench itself.
@@ -43,8 +43,8 @@ pub struct Amount {
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct Handled {
-    /// Bytes of the zip that Lambda is given.
-    pub zip_bytes: u64,
+    /// Bytes of the zip that Lambda is given, if there is one.
+    pub zip_bytes: Option<u64>,
     /// From the start of a process until it asks for work.
     pub start: LatencySummary,
     /// Processor time for one slot, when it is warm.
@@ -53,16 +53,14 @@ pub struct Handled {
     pub invocation: LatencySummary,
 }
 
-/// Measures the function in `binaries` with the S3 at `s3_endpoint`, and with a Postgres below `directory`.
-pub fn measure(binaries: &Path, s3_endpoint: &str, directory: &Path, amount: Amount) -> Result<Handled> {
-    let program = binaries.join(PROGRAM);
-    let zip_bytes = package::zip_bytes(&program)?;
+/// Measures the function with the S3 at `s3_endpoint`, and with a Postgres below `directory`.
+pub fn measure(package: &Package, s3_endpoint: &str, directory: &Path, amount: Amount) -> Result<Handled> {
     let database = Database::start(directory)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let postgres = database.config(CONNECTIONS);
         let plan = Plan {
-            program: &program,
+            program: &package.program,
             s3_endpoint,
             postgres: &postgres,
             log_file: &directory.join("function.log"),
@@ -70,7 +68,7 @@ pub fn measure(binaries: &Path, s3_endpoint: &str, directory: &Path, amount: Amo
         let start = starts(plan, amount.starts).await?;
         let (cpu, invocation) = commits(plan, &database, amount).await?;
         Ok(Handled {
-            zip_bytes,
+            zip_bytes: package.zip_bytes,
             start,
             cpu,
             invocation,

@@ -1,48 +1,90 @@
-//! The zip that Lambda is given.
+//! What Lambda is given: the zip, and the program in it.
 
-use std::fs;
-use std::io::{Cursor, Write as _};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use zip::ZipArchive;
 
-/// Bytes of a zip that holds `program` as `bootstrap` and nothing else, deflated as most tools do by default.
-pub(super) fn zip_bytes(program: &Path) -> Result<u64> {
-    let binary = fs::read(program).with_context(|| format!("{} is not there", program.display()))?;
-    Ok(zipped(&binary)?.len() as u64)
+const PROGRAM: &str = "yaks-materializer";
+/// What Lambda starts.
+const ENTRY: &str = "bootstrap";
+
+/// The function's program, and how large a zip it comes in.
+#[derive(Clone, Debug)]
+pub struct Package {
+    pub(super) program: PathBuf,
+    pub(super) zip_bytes: Option<u64>,
 }
 
-fn zipped(binary: &[u8]) -> Result<Vec<u8>> {
-    let executable = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .unix_permissions(0o755);
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file("bootstrap", executable)?;
-    zip.write_all(binary)?;
-    Ok(zip.finish()?.into_inner())
+impl Package {
+    /// The program in `binaries`, in no zip.
+    pub fn none(binaries: &Path) -> Self {
+        Self {
+            program: binaries.join(PROGRAM),
+            zip_bytes: None,
+        }
+    }
+
+    /// Unpacks the program of `zip` into `directory`.
+    pub fn unpack(zip: &Path, directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let program = directory.join(ENTRY);
+        let unpacked = unpack(zip, &program);
+        Ok(Self {
+            zip_bytes: Some(unpacked.with_context(|| format!("cannot unpack {} of {}", ENTRY, zip.display()))?),
+            program,
+        })
+    }
+}
+
+fn unpack(zip: &Path, program: &Path) -> Result<u64> {
+    let file = File::open(zip)?;
+    let zip_bytes = file.metadata()?.len();
+    let mut archive = ZipArchive::new(file)?;
+    let mut entry = archive.by_name(ENTRY)?;
+    let mode = entry.unix_mode().unwrap_or_default();
+    let mut unpacked = File::options().create_new(true).write(true).mode(mode).open(program)?;
+    io::copy(&mut entry, &mut unpacked)?;
+    Ok(zip_bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
 
-    use zip::ZipArchive;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
 
     use super::*;
 
     #[test]
-    fn the_zip_holds_the_program_as_bootstrap_and_can_be_run() {
-        let binary = b"no program, but it repeats itself ".repeat(1000);
-        let zip = zipped(&binary).unwrap();
-        assert!(zip.len() < binary.len() / 10, "{} bytes", zip.len());
-        let mut archive = ZipArchive::new(Cursor::new(zip)).unwrap();
-        assert_eq!(archive.len(), 1);
-        let mut file = archive.by_name("bootstrap").unwrap();
-        assert_eq!(file.unix_mode().map(|mode| mode & 0o777), Some(0o755));
-        let mut unzipped = Vec::new();
-        file.read_to_end(&mut unzipped).unwrap();
-        assert_eq!(unzipped, binary);
+    fn the_program_of_a_zip_can_be_run_and_the_zip_is_weighed() {
+        let directory = tempfile::tempdir().unwrap();
+        let zip = directory.path().join("function.zip");
+        let program = b"no program, but it repeats itself ".repeat(1000);
+        let mut writer = ZipWriter::new(File::create(&zip).unwrap());
+        let executable = SimpleFileOptions::default().unix_permissions(0o755);
+        writer.start_file(ENTRY, executable).unwrap();
+        writer.write_all(&program).unwrap();
+        writer.finish().unwrap();
+
+        let package = Package::unpack(&zip, &directory.path().join("unpacked")).unwrap();
+        assert_eq!(package.zip_bytes, Some(fs::metadata(&zip).unwrap().len()));
+        assert_eq!(fs::read(&package.program).unwrap(), program);
+        let mode = fs::metadata(&package.program).unwrap().permissions().mode();
+        assert_eq!(mode & 0o700, 0o700);
+    }
+
+    #[test]
+    fn a_file_that_is_no_zip_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let zip = directory.path().join("function.zip");
+        fs::write(&zip, "no zip").unwrap();
+        let error = Package::unpack(&zip, directory.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("function.zip"), "{error:#}");
     }
 }

@@ -1,6 +1,5 @@
 //! Many connections that fetch: each at an easy pace, or each as much as it can get, without reading a byte of it.
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::idle::{ANSWER_BYTES_MAX, allow_files, connect};
+use super::idle::{ANSWER_BYTES_MAX, allow_connections, connect, report};
 use crate::config::TargetFlags;
-use crate::probe::{Probes, Reading};
-use crate::report::{Phase, Report};
+use crate::probe::Probes;
+use crate::report::Report;
 
-/// File descriptors for all else.
-const FILES_BESIDE: u64 = 200;
 /// A connection's thread only sends and receives.
 const STACK_BYTES: usize = 64 << 10;
 /// How often each busy connection fetches, and how much.
@@ -110,7 +107,7 @@ fn named(report: Report, target: &TargetFlags, topic: &str, load: String) -> Rep
 }
 
 fn open(target: &TargetFlags, connections: u64) -> Result<Vec<TcpStream>> {
-    allow_files(connections + FILES_BESIDE)?;
+    allow_connections(connections)?;
     let broker = target.brokers.split(',').next().unwrap_or_default();
     let connect = |number| {
         let connection = connect(broker).with_context(|| format!("connection {number} to {broker}"))?;
@@ -126,26 +123,6 @@ fn measured(probes: &Probes, time: Duration, bytes: impl Fn() -> u64) -> Result<
     std::thread::sleep(time);
     let after = probes.read()?;
     Ok(report(&before, &after, bytes() - bytes_before))
-}
-
-fn report(before: &Reading, after: &Reading, bytes: u64) -> Report {
-    Report {
-        load: String::new(),
-        brokers: String::new(),
-        topic: String::new(),
-        phases: vec![Phase {
-            name: "measured".to_owned(),
-            seconds: before.until(after).as_secs_f64(),
-            costs: before.costs(after, bytes),
-            produced: None,
-            consumed: None,
-            ack: None,
-            end_to_end: None,
-            requests_in_flight: None,
-        }],
-        failed: 0,
-        errors: BTreeMap::new(),
-    }
 }
 
 /// Sends a request and throws its answer away; how many bytes it had.

@@ -1,5 +1,6 @@
 //! The load that does nothing: connections that have said hello and then are silent.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::TargetFlags;
+use crate::probe::Reading;
 use crate::report::{Phase, Report};
 
 /// File descriptors for all else.
@@ -20,7 +22,7 @@ const API_VERSIONS: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff
 
 /// Opens `connections`, keeps them silent for `time` and tells what they cost.
 pub fn idle(target: &TargetFlags, connections: u64, time: Duration) -> Result<Report> {
-    allow_files(connections + FILES_BESIDE)?;
+    allow_connections(connections)?;
     let broker = target.brokers.split(',').next().unwrap_or_default();
     let probes = target.probes();
     let mut held = Vec::new();
@@ -36,20 +38,31 @@ pub fn idle(target: &TargetFlags, connections: u64, time: Duration) -> Result<Re
     Ok(Report {
         load: format!("{connections} idle connections"),
         brokers: target.brokers.clone(),
+        failed: closed,
+        errors: errors.into_iter().collect(),
+        ..report(&before, &after, 0)
+    })
+}
+
+/// One phase, in which so many bytes were read.
+pub(super) fn report(before: &Reading, after: &Reading, bytes: u64) -> Report {
+    Report {
+        load: String::new(),
+        brokers: String::new(),
         topic: String::new(),
         phases: vec![Phase {
             name: "measured".to_owned(),
-            seconds: before.until(&after).as_secs_f64(),
-            costs: before.costs(&after, 0),
+            seconds: before.until(after).as_secs_f64(),
+            costs: before.costs(after, bytes),
             produced: None,
             consumed: None,
             ack: None,
             end_to_end: None,
             requests_in_flight: None,
         }],
-        failed: closed,
-        errors: errors.into_iter().collect(),
-    })
+        failed: 0,
+        errors: BTreeMap::new(),
+    }
 }
 
 pub(super) fn connect(broker: &str) -> Result<TcpStream> {
@@ -71,7 +84,9 @@ fn is_closed(connection: &TcpStream) -> bool {
     connection.set_nonblocking(true).is_err() || !connection.peek(&mut [0]).is_err_and(nothing_yet)
 }
 
-pub(super) fn allow_files(wanted: u64) -> Result<()> {
+/// Raises this process's limit of open files, if it must.
+pub(super) fn allow_connections(connections: u64) -> Result<()> {
+    let wanted = connections + FILES_BESIDE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
         return Ok(());

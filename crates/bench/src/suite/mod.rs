@@ -46,6 +46,9 @@ pub struct SuiteFlags {
     /// The folder with yaks-dev and what it starts; the default is this program's own.
     #[arg(long)]
     pub binaries: Option<PathBuf>,
+    /// The function as it is deployed, from infra/dist/zip.sh; the default is the program beside the others, in no zip.
+    #[arg(long, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
     /// Where the table and all reports go as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -8,7 +8,7 @@ use super::Suite;
 use super::cases::{found, settings, start};
 use super::targets::Findings;
 use crate::commits::{Amount as CommitAmount, Choice, Commits, Compared};
-use crate::function::{self, Amount as FunctionAmount};
+use crate::function::{self, Amount as FunctionAmount, Package};
 use crate::latency::LatencySummary;
 use crate::planning::{self, Amount as PlanningAmount};
 use crate::units::MIB;
@@ -70,12 +70,16 @@ pub(super) fn function(suite: &mut Suite<'_>) -> Result<Findings> {
     // What is uploaded here is of another cluster.
     stack.switch("function/stop")?;
     let directory = suite.data_dir.join("function/by-itself");
-    let handled = function::measure(&suite.binaries, &stack.s3_endpoint(), &directory, INVOCATIONS)?;
+    let package = match &suite.flags.zip {
+        Some(zip) => Package::unpack(zip, &directory)?,
+        None => Package::none(&suite.binaries),
+    };
+    let handled = function::measure(&package, &stack.s3_endpoint(), &directory, INVOCATIONS)?;
     stack.stop()?;
     say(suite, "start of the function to its first poll", &handled.start);
     say(suite, "warm invocation, a slot of 100 batches", &handled.invocation);
     Ok(found([
-        ("function.zip", Some(handled.zip_bytes as f64 / MIB)),
+        ("function.zip", handled.zip_bytes.map(|bytes| bytes as f64 / MIB)),
         ("function.start", Some(handled.start.p50_ms)),
         ("function.handling", Some(handled.cpu.as_secs_f64() * 1e3)),
         ("function.invocation", Some(handled.invocation.p50_ms)),
