@@ -243,3 +243,19 @@ async fn damaged_bytes_of_the_sidecar_are_read_from_s3_instead() {
     }
     assert_eq!(cache.reads(), batch("one").len(), "the sidecar was asked each time");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_before_an_object_that_is_gone_is_served_and_the_rest_is_an_error() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("events").await;
+    for value in ["one", "two", "three"] {
+        client.produce("events", ALL, batch(value)).await;
+    }
+    let stream = world.stream();
+    world.take_away(stream, 1).await;
+    assert_eq!(client.fetch("events", 0).await.unwrap(), ["one"]);
+    assert_eq!(client.fetch("events", 1).await, Err(ResponseError::KafkaStorageError));
+    assert_eq!(client.fetch("events", 2).await.unwrap(), ["three"]);
+}

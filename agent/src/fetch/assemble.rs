@@ -60,11 +60,17 @@ pub enum AssembleError {
     UnsupportedCompression,
 }
 
-/// Assembles the pieces of one partition.
+/// Assembles the pieces of one partition, up to what cannot be: who reads on from there hears why.
 pub fn assemble(pieces: &[Piece], bytes: Vec<BytesMut>, limits: Limits) -> Result<Assembled, AssembleError> {
     let mut assembled = Assembled::default();
     for (n, (piece, bytes)) in pieces.iter().zip(bytes).enumerate() {
-        let walked = walk(piece, &bytes, limits, assembled.bytes)?;
+        let walked = walk(piece, &bytes, limits, assembled.bytes);
+        if let Some(error) = walked
+            .failed
+            .filter(|_| walked.taken.is_empty() && assembled.records.is_empty())
+        {
+            return Err(error);
+        }
         if let Some(needed) = walked
             .needed
             .filter(|_| limits.budget.first_whole && walked.taken.is_empty() && assembled.records.is_empty())
@@ -84,7 +90,7 @@ pub fn assemble(pieces: &[Piece], bytes: Vec<BytesMut>, limits: Limits) -> Resul
             offset,
             position: piece.range.start + at,
         });
-        if assembled.cursor.is_some() {
+        if assembled.cursor.is_some() || walked.failed.is_some() {
             break;
         }
     }
@@ -98,6 +104,8 @@ struct Walked {
     stopped_at: Option<(Offset, u64)>,
     /// Bytes needed to read the batch that was cut off.
     needed: Option<u64>,
+    /// Why the walk did not go beyond those taken.
+    failed: Option<AssembleError>,
 }
 
 impl Walked {
@@ -106,11 +114,12 @@ impl Walked {
     }
 }
 
-fn walk(piece: &Piece, bytes: &[u8], limits: Limits, taken_before: u64) -> Result<Walked, AssembleError> {
+fn walk(piece: &Piece, bytes: &[u8], limits: Limits, taken_before: u64) -> Walked {
     let mut walked = Walked {
         taken: Vec::new(),
         stopped_at: None,
         needed: None,
+        failed: None,
     };
     let (mut at, mut offset, mut total) = (0, piece.base_offset, taken_before);
     while at < bytes.len() {
@@ -120,38 +129,47 @@ fn walk(piece: &Piece, bytes: &[u8], limits: Limits, taken_before: u64) -> Resul
             (walked.stopped_at, walked.needed) = cut_off(HEADER_BYTES);
             break;
         }
-        let header = BatchHeader::read(rest).map_err(|_| AssembleError::Damaged)?;
-        let next = Offset(offset.0 + header.offset_span());
-        if at as u64 + header.batch_bytes as u64 > piece.row_end - piece.range.start || next <= offset {
-            return Err(AssembleError::Damaged);
-        }
+        let Some(header) = sound_header(rest, piece.row_end - piece.range.start - at as u64) else {
+            walked.failed = Some(AssembleError::Damaged);
+            break;
+        };
         if rest.len() < header.batch_bytes {
             (walked.stopped_at, walked.needed) = cut_off(header.batch_bytes);
             break;
         }
-        if next > limits.from {
-            let comes_whole = limits.budget.first_whole && total == 0;
-            if !comes_whole && total + header.batch_bytes as u64 > limits.budget.bytes {
-                walked.stopped_at = Some((offset, at as u64));
-                break;
-            }
-            if header.codec() == Some(Codec::Zstd) && !limits.zstd_allowed {
-                return Err(AssembleError::UnsupportedCompression);
-            }
-            walked.taken.push((at, header.batch_bytes, offset));
-            total += header.batch_bytes as u64;
+        let next = Offset(offset.0 + header.offset_span());
+        let wanted = next > limits.from;
+        let comes_whole = limits.budget.first_whole && total == 0;
+        if wanted && !comes_whole && total + header.batch_bytes as u64 > limits.budget.bytes {
+            walked.stopped_at = Some((offset, at as u64));
+            break;
+        }
+        if wanted && header.codec() == Some(Codec::Zstd) && !limits.zstd_allowed {
+            walked.failed = Some(AssembleError::UnsupportedCompression);
+            break;
         }
         // Of those before the wanted one too: their counts say where it begins.
         if !crc_holds(&rest[..header.batch_bytes], &header) {
-            return Err(AssembleError::Damaged);
+            walked.failed = Some(AssembleError::Damaged);
+            break;
+        }
+        if wanted {
+            walked.taken.push((at, header.batch_bytes, offset));
+            total += header.batch_bytes as u64;
         }
         at += header.batch_bytes;
         offset = next;
     }
-    if walked.stopped_at.is_none() && piece.range.start + (at as u64) < piece.row_end {
+    if walked.failed.is_none() && walked.stopped_at.is_none() && piece.range.start + (at as u64) < piece.row_end {
         walked.stopped_at = Some((offset, at as u64));
     }
-    Ok(walked)
+    walked
+}
+
+/// The header at the start of `bytes`, if it can be that of a batch within the `row_bytes` that are left.
+fn sound_header(bytes: &[u8], row_bytes: u64) -> Option<BatchHeader> {
+    let header = BatchHeader::read(bytes).ok()?;
+    (header.batch_bytes as u64 <= row_bytes && header.offset_span() > 0).then_some(header)
 }
 
 /// Cuts the batches out of what was read, without a copy, and writes their offsets in place.
@@ -320,6 +338,42 @@ mod tests {
         assert_eq!(
             run(&pieces, &[&too_long[..100]], limits(0, 1000)).unwrap_err(),
             AssembleError::Damaged
+        );
+    }
+
+    #[test]
+    fn what_is_sound_before_a_damaged_batch_is_served_and_the_damaged_one_is_an_error() {
+        let mut row = [batch(10, 80), batch(10, 80), batch(10, 80)].concat();
+        row[80 + 70] ^= 1;
+        let pieces = [piece(1000, 0, 240, 240), piece(1030, 240, 80, 80)];
+        let bytes = [&row[..], &batch(10, 80)];
+        let read = run(&pieces, &bytes, limits(1000, 1000)).unwrap();
+        assert_eq!((offsets(&read), read.bytes, read.cursor), (vec![1000], 80, None));
+        for from in [1010, 1020] {
+            assert_eq!(
+                run(&pieces, &bytes, limits(from, 1000)).unwrap_err(),
+                AssembleError::Damaged
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_client_knows_is_served_before_zstd_and_zstd_is_an_error() {
+        let mut zstd = batch(10, 80);
+        zstd[22] = 4;
+        let crc = crc32c::crc32c(&zstd[21..]);
+        zstd[17..21].copy_from_slice(&crc.to_be_bytes());
+        let pieces = [piece(0, 0, 80, 80), piece(10, 80, 80, 80)];
+        let bytes = [&batch(10, 80)[..], &zstd];
+        let old = |from| Limits {
+            zstd_allowed: false,
+            ..limits(from, 1000)
+        };
+        assert_eq!(offsets(&run(&pieces, &bytes, old(0)).unwrap()), [0]);
+        let (pieces, bytes) = (&pieces[1..], &bytes[1..]);
+        assert_eq!(
+            run(pieces, bytes, old(10)).unwrap_err(),
+            AssembleError::UnsupportedCompression
         );
     }
 }

@@ -236,7 +236,7 @@ impl Fetcher {
         limits: Limits,
         memory: &mut Option<Grant>,
     ) -> Result<Assembled, Unserved> {
-        let mut bytes: Vec<BytesMut> = bytes.into_iter().collect::<Result<_, _>>()?;
+        let mut bytes = readable(&mut pieces, bytes)?;
         // A batch longer than the budget is found out by reading its header, then read whole: at most two more reads.
         for _ in 0..2 {
             match assemble(&pieces, bytes, limits) {
@@ -249,16 +249,29 @@ impl Fetcher {
                     if !memory.as_mut().is_some_and(|memory| memory.grow(all)) {
                         return Err(Unserved::NoRoom(all));
                     }
-                    bytes = read_pieces(reader, &pieces, &merge(&pieces))
-                        .await
-                        .into_iter()
-                        .collect::<Result<_, _>>()?;
+                    let read = read_pieces(reader, &pieces, &merge(&pieces)).await;
+                    bytes = readable(&mut pieces, read)?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(assemble(&pieces, bytes, limits)?)
     }
+}
+
+/// What was read before the first piece that could not be, which whoever reads on from there hears of; `pieces` are cut to it. Fails where
+/// that is the very first.
+fn readable(pieces: &mut Vec<Piece>, read: Vec<Result<BytesMut, StorageError>>) -> Result<Vec<BytesMut>, StorageError> {
+    let mut there = Vec::with_capacity(read.len());
+    for piece in read {
+        match piece {
+            Ok(bytes) => there.push(bytes),
+            Err(error) if there.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    pieces.truncate(there.len());
+    Ok(there)
 }
 
 /// Reads all pieces by `reads`; the answer has one entry per piece, in order.

@@ -137,15 +137,20 @@ impl World {
 }
 
 impl World {
-    /// Puts an object into a slot of the one stream there is, as nobody should.
-    pub(crate) async fn put_into_slot(&self, seq: u64, object: Bytes) -> StreamId {
-        let stream = *self
+    /// The one stream there is.
+    pub(crate) fn stream(&self) -> StreamId {
+        *self
             .tables
             .tables()
             .streams
             .keys()
             .next()
-            .expect("an agent has opened it");
+            .expect("an agent has opened it")
+    }
+
+    /// Puts an object into a slot of the one stream there is, as nobody should.
+    pub(crate) async fn put_into_slot(&self, seq: u64, object: Bytes) -> StreamId {
+        let stream = self.stream();
         let slot = Slot {
             stream,
             seq: SlotSeq(seq),
