@@ -4,10 +4,12 @@
 
 mod world;
 
+use std::sync::Arc;
+
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{ApiKey, BrokerId, ListOffsetsRequest, ListOffsetsResponse};
-use world::{ALL, Client, World, timed_batch, topic_name};
+use world::{ALL, Client, DamagedCache, World, timed_batch, topic_name};
 
 const NEWEST: i16 = 10;
 
@@ -134,4 +136,21 @@ async fn one_bad_partition_does_not_spoil_the_others() {
         ResponseError::InvalidRequest.code(),
     );
     assert_eq!(answers, [unknown, 0, invalid, invalid]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_bytes_of_the_sidecar_lead_to_no_other_record() {
+    let world = World::new();
+    let cache = Arc::new(DamagedCache::default());
+    let agent = world.agent_with_cache(&[], Some(cache.clone())).await;
+    let mut client = agent.connect().await;
+    client.create_topic("t").await;
+    let batch = timed_batch(&[10, 30, 20]);
+    client.produce("t", ALL, batch.clone()).await;
+    // Every byte in turn.
+    for flipped in 0..batch.len() {
+        cache.flip(flipped);
+        assert_eq!(ask_one(&mut client, 11).await, (0, 1, 30, 0), "byte {flipped}");
+    }
+    assert_eq!(cache.reads(), batch.len(), "the sidecar was asked each time");
 }

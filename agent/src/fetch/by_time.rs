@@ -3,7 +3,7 @@
 //! A batch whose records cannot be read (payloads are not looked into when they are produced, and the bytes they may take here
 //! are bounded) is taken as a whole: its first record stands for it. A reader who is sent there misses nothing.
 
-use record_batch::{BatchHeader, RecordMeta, RecordsError, batches, records};
+use record_batch::{BatchHeader, RecordMeta, RecordsError, batches, crc_holds, records};
 use types::{Offset, TimestampMs};
 
 /// Most bytes one batch may decompress to here: sixty times the default of the largest batch.
@@ -80,12 +80,16 @@ impl Batch<'_> {
 fn walk(bytes: &[u8], base_offset: Offset, mut go_on: impl FnMut(&Batch<'_>) -> bool) -> Result<(), RecordsError> {
     let mut offset = base_offset;
     for batch in batches(bytes) {
-        let (start, header) = batch.map_err(|_| RecordsError("a batch is cut off or damaged"))?;
+        let damaged = || RecordsError("a batch is cut off or damaged");
+        let (start, header) = batch.map_err(|_| damaged())?;
         let batch = Batch {
             header,
             bytes: &bytes[start..start + header.batch_bytes],
             base_offset: offset,
         };
+        if !crc_holds(batch.bytes, &batch.header) {
+            return Err(damaged());
+        }
         if !go_on(&batch) {
             break;
         }
@@ -175,10 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_cannot_be_read_stands_as_a_whole() {
+    fn a_batch_that_cannot_be_read_stands_as_a_whole_and_a_damaged_one_is_an_error() {
         let mut spoiled = batch(&[10, 30, 20]);
         let end = spoiled.len();
         spoiled[end - 20..].fill(0xff);
+        assert!(first_at_or_after(&spoiled, Offset(100), Offset(0), TimestampMs(15)).is_err());
+        let crc = crc32c::crc32c(&spoiled[21..]);
+        spoiled[17..21].copy_from_slice(&crc.to_be_bytes());
         let found = first_at_or_after(&spoiled, Offset(100), Offset(0), TimestampMs(15)).unwrap();
         assert_eq!(found.map(|record| record.offset), Some(Offset(100)));
         assert!(first_at_or_after(&spoiled[..end - 1], Offset(100), Offset(0), TimestampMs(15)).is_err());

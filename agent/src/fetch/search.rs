@@ -1,16 +1,21 @@
 //! Records looked for by their time: the index says in which row, the row's batches say which record. They are decompressed for
 //! it, a bounded number of them at a time.
 
+use std::sync::Arc;
+
 use metastore::{IndexedRange, LogEnds, Metastore, MetastoreError, WantedRange};
+use metrics::counter;
 use record_batch::{RecordMeta, RecordsError};
 use storage::StorageError;
 use tokio::sync::Semaphore;
+use tracing::warn;
 use types::{Offset, TimestampMs};
 
 use crate::fetch::by_time::{first_at_or_after, latest};
 use crate::fetch::read::{Lane, ObjectReader};
 use crate::fetch::wait::PartitionKey;
-use crate::frame::BytePermits;
+use crate::frame::{BytePermit, BytePermits};
+use crate::metrics::CACHE_DAMAGED;
 
 /// Searches at once in this agent. Each may hold a row (an object at most); one of them at a time a batch of it, decompressed.
 const SEARCHES_MAX: usize = 4;
@@ -39,7 +44,7 @@ pub enum SearchError {
 pub struct TimeSearches {
     running: Semaphore,
     rows: BytePermits,
-    decompressing: Semaphore,
+    decompressing: Arc<Semaphore>,
 }
 
 impl TimeSearches {
@@ -48,8 +53,25 @@ impl TimeSearches {
         Self {
             running: Semaphore::new(SEARCHES_MAX),
             rows: BytePermits::named("searches", bytes_max),
-            decompressing: Semaphore::new(1),
+            decompressing: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// Runs `search` when no other runs: batches are decompressed in it, so not on a thread that others wait for. Who asked may go
+    /// meanwhile; `search` is not ended by that, and nor are its turn and what it holds given back before.
+    async fn alone<A: Send + 'static>(
+        &self,
+        search: impl FnOnce() -> Result<A, RecordsError> + Send + 'static,
+    ) -> Result<A, SearchError> {
+        let turn = Arc::clone(&self.decompressing).acquire_owned().await;
+        let turn = turn.expect("the semaphore is never closed");
+        let search = move || {
+            let found = search();
+            drop(turn);
+            found
+        };
+        let done = tokio::task::spawn_blocking(search).await;
+        Ok(done.map_err(|error| SearchError::Broken(error.to_string()))??)
     }
 }
 
@@ -108,25 +130,41 @@ impl TimeSearch<'_> {
         Ok(best)
     }
 
-    /// Reads a row and searches it.
+    /// Reads a row and searches it. Where the sidecar's bytes are not whole batches, those of S3 are taken.
     async fn look_through<A: Send + 'static>(
         &self,
         row: &IndexedRange,
-        search: impl FnOnce(&[u8]) -> Result<A, RecordsError> + Send + 'static,
+        search: impl FnOnce(&[u8]) -> Result<A, RecordsError> + Clone + Send + 'static,
     ) -> Result<A, SearchError> {
         let row_bytes = usize::try_from(row.range.len()).unwrap_or(usize::MAX);
-        let held = self.searches.rows.acquire(row_bytes).await;
-        let read = self.reader.read(&row.key, row.range, Lane::Cold).await?;
-        self.reader
-            .charge(&read, [(self.partition.0, row.range.len())].into_iter());
-        let _alone = self.searches.decompressing.acquire().await;
-        // Who asked may go while it is searched; the bytes do not.
+        let held = Arc::new(self.searches.rows.acquire(row_bytes).await);
+        let found = self.look(self.reader, row, &held, search.clone()).await;
+        match found {
+            Err(SearchError::Records(error)) if self.reader.has_cache() => {
+                counter!(CACHE_DAMAGED).increment(1);
+                warn!(%error, object.key = %row.key, "reading from S3 instead");
+                self.look(&self.reader.of_store(), row, &held, search).await
+            }
+            found => found,
+        }
+    }
+
+    async fn look<A: Send + 'static>(
+        &self,
+        reader: &ObjectReader,
+        row: &IndexedRange,
+        held: &Arc<BytePermit>,
+        search: impl FnOnce(&[u8]) -> Result<A, RecordsError> + Send + 'static,
+    ) -> Result<A, SearchError> {
+        let read = reader.read(&row.key, row.range, Lane::Cold).await?;
+        reader.charge(&read, [(self.partition.0, row.range.len())].into_iter());
+        let held = Arc::clone(held);
         let search = move || {
             let found = search(&read.bytes);
             drop((read, held));
             found
         };
-        apart(search).await
+        self.searches.alone(search).await
     }
 
     async fn permit(&self) -> tokio::sync::SemaphorePermit<'_> {
@@ -180,10 +218,31 @@ impl Rows {
     }
 }
 
-/// Batches are decompressed: not on a thread that others wait for.
-async fn apart<A: Send + 'static>(
-    search: impl FnOnce() -> Result<A, RecordsError> + Send + 'static,
-) -> Result<A, SearchError> {
-    let done = tokio::task::spawn_blocking(search).await;
-    Ok(done.map_err(|error| SearchError::Broken(error.to_string()))??)
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_goes_while_his_search_runs_does_not_let_a_second_one_begin() {
+        let searches = TimeSearches::new(1);
+        let (begun, has_begun) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        let search = move || {
+            begun.send(()).unwrap();
+            let _ = may_end.recv();
+            Ok(())
+        };
+        let mut first = Box::pin(searches.alone(search));
+        assert!((&mut first).now_or_never().is_none());
+        has_begun.recv().unwrap();
+        drop(first);
+        let mut second = Box::pin(searches.alone(|| Ok(())));
+        assert!((&mut second).now_or_never().is_none(), "the first is still at work");
+        drop(end);
+        second.await.unwrap();
+    }
 }
