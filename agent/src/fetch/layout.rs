@@ -96,7 +96,7 @@ impl Layout {
 
     /// Bytes that are read.
     pub fn bytes(&self) -> u64 {
-        self.reads.iter().map(|read| read.range.len()).sum()
+        bytes_of(&self.reads)
     }
 
     /// That of most of the bytes.
@@ -114,13 +114,19 @@ impl Layout {
 
     /// Leaves pieces at the end out until no more than `bytes` are read, but for the first one.
     pub fn cut(&mut self, bytes: u64) {
-        while self.bytes() > bytes && self.pieces.len() > 1 {
-            self.pieces.pop();
-            if let Some(last) = self.counts.iter_mut().rev().find(|count| **count > 0) {
-                *last -= 1;
-            }
-            self.reads = merge(&self.pieces);
+        if self.bytes() <= bytes {
+            return;
         }
+        let fits = |kept: &usize| bytes_of(&merge(&self.pieces[..*kept])) <= bytes;
+        let all: Vec<usize> = (1..=self.pieces.len()).collect();
+        let kept = all.partition_point(fits).max(1);
+        self.pieces.truncate(kept);
+        let mut left = kept;
+        for count in &mut self.counts {
+            *count = left.min(*count);
+            left -= *count;
+        }
+        self.reads = merge(&self.pieces);
     }
 
     /// Leaves all of them out.
@@ -129,6 +135,10 @@ impl Layout {
         self.reads.clear();
         self.counts.fill(0);
     }
+}
+
+fn bytes_of(reads: &[MergedRead]) -> u64 {
+    reads.iter().map(|read| read.range.len()).sum()
 }
 
 #[cfg(test)]
