@@ -94,7 +94,7 @@ impl FetchSessions {
     pub fn begin(&self, request: SessionRequest, now: Instant) -> Result<Begun, SessionError> {
         let mut sessions = self.sessions();
         if matches!(request.epoch, OPENING_EPOCH | CLOSING_EPOCH) {
-            sessions.remove(&request.id);
+            end(&mut sessions, request.id);
             let opens = request.epoch == OPENING_EPOCH;
             let ending = if opens {
                 Ending::Opening { by_id: request.by_id }
@@ -117,7 +117,7 @@ impl FetchSessions {
             session.forget(partition);
         }
         if session.is_empty() {
-            sessions.remove(&request.id);
+            end(&mut sessions, request.id);
             return Ok(whole(request.partitions, Ending::Sessionless));
         }
         session.used = now;
@@ -130,7 +130,7 @@ impl FetchSessions {
             },
         };
         if cached(&sessions) > FETCH_SESSION_PARTITIONS_MAX {
-            sessions.remove(&request.id);
+            end(&mut sessions, request.id);
             return Err(SessionError::NotFound);
         }
         Ok(begun)
@@ -207,6 +207,12 @@ fn tell_all(session: &mut Session, partitions: &[Fetched], told: Vec<Told>) -> V
 /// Partitions in all sessions.
 fn cached(sessions: &BTreeMap<i32, Session>) -> usize {
     sessions.values().map(Session::len).sum()
+}
+
+fn end(sessions: &mut BTreeMap<i32, Session>, id: i32) {
+    if sessions.remove(&id).is_some() {
+        gauge!(FETCH_SESSIONS).set(sessions.len() as f64);
+    }
 }
 
 /// Ends one session for the sake of a new one of `size` partitions: one that has not been used for long, else the smallest of the old
