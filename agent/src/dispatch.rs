@@ -125,7 +125,7 @@ macro_rules! grouped {
     };
 }
 
-/// A request to several groups, each of which may have another coordinator.
+/// A request about groups, each of which may have another coordinator: answered when all of them are.
 macro_rules! several_groups {
     ($module:ident, $request:ident) => {
         |call| {
@@ -184,7 +184,7 @@ pub const APIS: &[Api] = &[
         1..=9,
         1,
         OFFSET_FETCH,
-        ordinary!(offset_fetch, OffsetFetchRequest)
+        several_groups!(offset_fetch, OffsetFetchRequest)
     ),
     api!(
         FindCoordinator,

@@ -99,8 +99,10 @@ pub enum Asked {
     Topics,
     /// A partition's offsets or index: Fetch, ListOffsets.
     Log,
-    /// A group's offsets or coordinator.
+    /// A group's coordinator, or its members.
     Group,
+    /// What a group has committed.
+    GroupOffsets,
     /// A new producer id.
     ProducerId,
     /// A topic created or deleted.
@@ -122,14 +124,18 @@ fn retriable(asked: Asked) -> ResponseError {
         Asked::Topics => ResponseError::LeaderNotAvailable,
         // Not LEADER_NOT_AVAILABLE: the Java consumer does not expect that from Fetch, and throws.
         Asked::Log => ResponseError::NotLeaderOrFollower,
-        // Writing the same offsets twice does no harm.
         Asked::Group => ResponseError::CoordinatorNotAvailable,
+        Asked::GroupOffsets => OFFSETS_UNAVAILABLE,
         // At worst an id is drawn that nobody uses.
         Asked::ProducerId => ResponseError::CoordinatorNotAvailable,
         // The change may have happened: a retry then hears that the topic exists, or does not.
         Asked::TopicChange => ResponseError::RequestTimedOut,
     }
 }
+
+/// Committed offsets that cannot be read now. Not COORDINATOR_NOT_AVAILABLE, which Kafka does not answer to OffsetFetch: Java's consumer
+/// throws on it up to 3.8 (KAFKA-17279), and librdkafka does not ask again.
+pub const OFFSETS_UNAVAILABLE: ResponseError = ResponseError::CoordinatorLoadInProgress;
 
 /// Why a record could not be found by its time.
 pub fn of_search(error: &SearchError) -> ResponseError {

@@ -5,6 +5,7 @@
 
 mod world;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,13 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
     ApiKey, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
-    ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, SyncGroupRequest,
-    SyncGroupResponse, TopicName,
+    ListGroupsRequest, ListGroupsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
+    OffsetFetchResponse, SyncGroupRequest, SyncGroupResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep};
@@ -367,9 +369,98 @@ async fn bad_requests_get_kafkas_own_errors() {
     let mut other = join_request(GROUP, "").with_protocol_type(text("connect"));
     let told: JoinGroupResponse = client.ask(ApiKey::JoinGroup, 9, other.clone()).await;
     assert_eq!(told.error_code, ResponseError::InconsistentGroupProtocol.code());
+    let nul = join_request("new", "").with_protocol_type(text("a\0"));
+    let told: JoinGroupResponse = client.ask(ApiKey::JoinGroup, 9, nul).await;
+    assert_eq!(told.error_code, ResponseError::InconsistentGroupProtocol.code());
     other.protocols.clear();
     let told: JoinGroupResponse = client.ask(ApiKey::JoinGroup, 0, other).await;
     assert_eq!(told.error_code, ResponseError::InconsistentGroupProtocol.code());
     assert_eq!(leave(&mut client, member).await, NONE);
     assert_eq!(commit(&mut client, GROUP, member, 1).await, unknown, "it is dead");
+}
+
+async fn list(client: &mut Client) -> BTreeSet<String> {
+    let listed: ListGroupsResponse = client.ask(ApiKey::ListGroups, 5, ListGroupsRequest::default()).await;
+    let ids = listed.groups.iter().map(|group| group.group_id.to_string());
+    ids.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_are_listed_by_the_brokers_that_a_listener_shows() {
+    let world = World::new();
+    let listeners = |n: u16| format!("--listeners=INTERNAL://:{n}1=agent-{n}:29092,EXTERNAL://:{n}2=kafka:9092");
+    let agents = [world.agent(&[&listeners(1)]).await, world.agent(&[&listeners(2)]).await];
+    for agent in &agents {
+        agent.until_ready(true).await;
+    }
+    sleep(Duration::from_secs(2)).await;
+    let mut client = agents[0].connect_through("EXTERNAL").await;
+    client.create_topic("t").await;
+    let all: BTreeSet<String> = (0..8).map(|n| format!("g{n}")).collect();
+    for id in &all {
+        assert_eq!(commit(&mut client, id, "", -1).await, NONE);
+    }
+    let mut apart = Vec::new();
+    for agent in &agents {
+        let mut behind_one_address = agent.connect_through("EXTERNAL").await;
+        assert_eq!(list(&mut behind_one_address).await, all, "they are one broker");
+        let mut alone = agent.connect_through("INTERNAL").await;
+        apart.extend(list(&mut alone).await);
+    }
+    apart.sort();
+    assert_eq!(apart, Vec::from_iter(all), "each group by one of the two");
+}
+
+async fn committed(client: &mut Client, version: i16) -> (i16, Option<i64>) {
+    let topic = OffsetFetchRequestTopics::default()
+        .with_name(TopicName(text("t")))
+        .with_partition_indexes(vec![0]);
+    let wanted = OffsetFetchRequestGroup::default()
+        .with_group_id(group(GROUP))
+        .with_topics(Some(vec![topic]));
+    let request = OffsetFetchRequest::default().with_groups(vec![wanted]);
+    let response: OffsetFetchResponse = client.ask(ApiKey::OffsetFetch, version, request).await;
+    let found = &response.groups[0];
+    let offset = found.topics.first().map(|topic| topic.partitions[0].committed_offset);
+    (found.error_code, offset)
+}
+
+#[tokio::test(start_paused = true)]
+async fn committed_offsets_are_waited_for_while_postgres_restarts() {
+    let world = World::new();
+    let agent = world.agent(&[]).await;
+    let mut client = agent.connect().await;
+    client.create_topic("t").await;
+    assert_eq!(commit(&mut client, GROUP, "", -1).await, NONE);
+    world.postgres.away();
+    let restart = async {
+        sleep(Duration::from_secs(10)).await;
+        world.postgres.back();
+    };
+    let (found, ()) = tokio::join!(committed(&mut client, 8), restart);
+    assert_eq!(found, (NONE, Some(5)));
+
+    world.postgres.away();
+    let asked = Instant::now();
+    let loading = ResponseError::CoordinatorLoadInProgress.code();
+    assert_eq!(committed(&mut client, 8).await, (loading, None));
+    let waited = asked.elapsed().as_secs();
+    assert!((19..29).contains(&waited), "{waited} s, and Java waits for 30");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_does_not_hear_who_lives_any_more_stops_answering() {
+    let mut pair = Pair::new().await;
+    let coordinator = pair.coordinator().await;
+    pair.ways[coordinator].hide_agents();
+    let unavailable = ResponseError::CoordinatorNotAvailable.code();
+    let (client, member) = (&mut pair.clients[coordinator], &pair.members[0]);
+    let begun = Instant::now();
+    while heartbeat(client, member, 1).await != unavailable {
+        assert!(
+            begun.elapsed() < 2 * TTL,
+            "its lease is renewed, and another agent may have come"
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
 }

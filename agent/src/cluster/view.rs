@@ -100,6 +100,7 @@ pub struct ClusterView {
     cluster_id: ClusterId,
     own: watch::Receiver<LiveAgent>,
     snapshot: watch::Receiver<Arc<ClusterSnapshot>>,
+    read_at: watch::Receiver<Instant>,
     asking: mpsc::Sender<Waiting>,
 }
 
@@ -109,6 +110,7 @@ pub struct ViewRenewal {
     metastore: Metastore,
     own: watch::Receiver<LiveAgent>,
     snapshot: watch::Sender<Arc<ClusterSnapshot>>,
+    read_at: watch::Sender<Instant>,
     asked: mpsc::Receiver<Waiting>,
     /// When Postgres last failed us.
     failed_at: Option<Instant>,
@@ -121,6 +123,7 @@ impl ClusterView {
         own: watch::Receiver<LiveAgent>,
     ) -> Result<(Arc<Self>, ViewRenewal), MetastoreError> {
         let cluster_id = metastore.cluster_id().await?;
+        let (read_sender, read_at) = watch::channel(Instant::now());
         let first = read(&metastore, &own).await?;
         let (sender, snapshot) = watch::channel(Arc::new(first));
         let (asking, asked) = mpsc::channel(WAITING_MAX);
@@ -129,6 +132,7 @@ impl ClusterView {
             metastore,
             own: own.clone(),
             snapshot: sender,
+            read_at: read_sender,
             asked,
         };
         Ok((
@@ -136,6 +140,7 @@ impl ClusterView {
                 cluster_id,
                 own,
                 snapshot,
+                read_at,
                 asking,
             }),
             renewal,
@@ -160,6 +165,11 @@ impl ClusterView {
     /// The latest snapshot; never waits.
     pub fn snapshot(&self) -> Arc<ClusterSnapshot> {
         Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Whether Postgres has said within `age` of `now` who lives, or that it is as it was.
+    pub fn is_fresh(&self, age: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(*self.read_at.borrow()) < age
     }
 
     /// The latest snapshot, and word of every newer one.
@@ -249,6 +259,7 @@ impl ViewRenewal {
     }
 
     async fn renew(&mut self) -> Renewed {
+        let asked_at = Instant::now();
         let late = |_| MetastoreError::Unavailable("no answer in time".to_owned());
         let read = timeout(RENEWAL_TIMEOUT, read(&self.metastore, &self.own)).await;
         let mut snapshot = match read.map_err(late).flatten() {
@@ -258,6 +269,7 @@ impl ViewRenewal {
                 return Err(error);
             }
         };
+        self.read_at.send_replace(asked_at);
         let since_failure = self.failed_at.map(|at| at.elapsed());
         keep_known(&mut snapshot.agents, &self.snapshot.borrow().agents, since_failure);
         let known = self.snapshot.borrow().clone();

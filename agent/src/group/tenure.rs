@@ -12,9 +12,10 @@ use crate::cluster::lease::Confirmation;
 use crate::cluster::placement::coordinating_agent;
 use crate::cluster::view::{ClusterSnapshot, ClusterView};
 
-/// This agent's claim on groups. Two things have to hold: the live agents as we know them make us the group's coordinator,
-/// and our lease was renewed within its TTL, so that no other agent has seen us dead. A process that wakes from a long pause
-/// fails the second, however much it remembers; and when its lease is renewed that is another term, for which it has to read anew.
+/// This agent's claim on groups. Three things have to hold: the live agents as we know them make us the group's coordinator,
+/// we have asked who they are within the TTL of a lease, or another one could have come and taken the group, and our lease was renewed
+/// within its TTL, so that no other agent has seen us dead. A process that wakes from a long pause
+/// fails the last, however much it remembers; and when its lease is renewed that is another term, for which it has to read anew.
 #[derive(Clone, Debug)]
 pub struct Tenure {
     cluster: Arc<ClusterView>,
@@ -73,7 +74,7 @@ impl Tenure {
         if self.place(group) != Place::Here {
             return Err(GroupError::NotCoordinator);
         }
-        if !self.is_confirmed(now) {
+        if !self.is_confirmed(now) || !self.cluster.is_fresh(self.ttl, now) {
             return Err(GroupError::Unavailable);
         }
         Ok(())

@@ -30,6 +30,10 @@ pub async fn handle(
     version: i16,
     request: JoinGroupRequest,
 ) -> JoinGroupResponse {
+    if request.protocol_type.contains('\0') {
+        // Postgres has no text with it, so the group's row could not be written.
+        return refused(version, &request, &GroupError::InconsistentProtocol);
+    }
     let join = join(client, version, &request);
     // Before the group is asked for: it would come into being.
     if !broker.groups.limits().permits_session(join.session_timeout) {

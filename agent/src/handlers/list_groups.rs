@@ -6,18 +6,17 @@ use std::sync::Arc;
 use kafka_protocol::messages::list_groups_response::ListedGroup as WireGroup;
 use kafka_protocol::messages::{GroupId, ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
-use metastore::{GroupKind, ListedGroup, LiveAgent};
+use metastore::{GroupKind, ListedGroup};
 
 use super::wire::text;
 use crate::broker::Broker;
 use crate::client::Client;
-use crate::cluster::placement::coordinating_agent;
 use crate::error::{Asked, of_metastore};
 
 /// Answers from Postgres.
 pub async fn handle(
     broker: &Arc<Broker>,
-    _client: &Client,
+    client: &Client,
     _version: i16,
     request: ListGroupsRequest,
 ) -> ListGroupsResponse {
@@ -28,18 +27,14 @@ pub async fn handle(
             return ListGroupsResponse::default().with_error_code(of_metastore(&error, Asked::Group).code());
         }
     };
-    let snapshot = broker.cluster.snapshot();
-    let own = broker.cluster.own();
+    // As the client sees them, through its listener.
+    let brokers = broker.placement(client);
+    let own = brokers.broker_of(broker.cluster.own().node_id);
+    let is_ours = |group: &ListedGroup| own == Some(brokers.coordinator(&group.group_id).id);
     let listed = groups
         .into_iter()
-        .filter(|group| is_shown(snapshot.agents(), &own, group) && is_wanted(&request, group));
+        .filter(|group| is_ours(group) && is_wanted(&request, group));
     ListGroupsResponse::default().with_groups(listed.map(show).collect())
-}
-
-/// Whether clients are sent to our address for this group.
-fn is_shown(agents: &[LiveAgent], own: &LiveAgent, group: &ListedGroup) -> bool {
-    let coordinator = coordinating_agent(agents, &group.group_id);
-    coordinator.host == own.host && coordinator.port == own.port
 }
 
 fn is_wanted(request: &ListGroupsRequest, group: &ListedGroup) -> bool {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -11,20 +12,26 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{ApiKey, OffsetFetchRequest, OffsetFetchResponse, TopicName as WireTopicName};
-use metastore::{CommittedOffset, GroupOffset};
+use metastore::{CommittedOffset, GroupOffset, MetastoreError};
+use tokio::time::{Instant, sleep};
 use types::Offset;
 
 use super::groups::{ask, elsewhere};
 use super::wire::{NO_ERROR, check_group_id, code, parse_topic_name, text, topic_name};
 use crate::broker::Broker;
 use crate::client::Client;
-use crate::error::{Asked, of_group, of_metastore};
-use crate::group::ask::{Ask, Identity, MemberAsk};
+use crate::error::{Asked, OFFSETS_UNAVAILABLE, of_group, of_metastore};
+use crate::group::ask::{Ask, GroupError, Identity, MemberAsk};
 
 /// First version that asks for several groups at once.
 const GROUPS_SINCE: i16 = 8;
 /// First version whose answer has room for an error of the whole group.
 const GROUP_ERROR_SINCE: i16 = 2;
+
+/// How long Postgres is asked again before a consumer hears that it is away, which few take well: librdkafka asks twice more and then
+/// leaves the partitions alone for good. Less than the 30 s after which Java's consumer gives a request up.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a group is asked for; `None`: everything.
 type Wanted = Option<Vec<(WireTopicName, Vec<i32>)>>;
@@ -39,10 +46,11 @@ pub async fn handle(
     version: i16,
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
+    let give_up = Instant::now() + PATIENCE;
     if version >= GROUPS_SINCE {
         let mut groups = Vec::with_capacity(request.groups.len());
         for group in request.groups {
-            groups.push(answer_group(broker, client, version, group).await);
+            groups.push(answer_group(broker, client, version, group, give_up).await);
         }
         return OffsetFetchResponse::default().with_groups(groups);
     }
@@ -53,7 +61,7 @@ pub async fn handle(
             .map(|topic| (topic.name, topic.partition_indexes))
             .collect()
     });
-    let found = find(broker, &request.group_id, &wanted).await;
+    let found = find(broker, &request.group_id, &wanted, give_up).await;
     answer_one(version, wanted, found)
 }
 
@@ -62,6 +70,7 @@ async fn answer_group(
     client: &Client,
     version: i16,
     group: OffsetFetchRequestGroup,
+    give_up: Instant,
 ) -> OffsetFetchResponseGroup {
     let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
     if is_member(&group) {
@@ -71,11 +80,11 @@ async fn answer_group(
         let passed = elsewhere::<_, OffsetFetchResponse>(broker, client, key, version, &group.group_id, &alone);
         match passed.await {
             Some(Ok(mut response)) => return response.groups.pop().unwrap_or(answer),
-            Some(Err(error)) => return answer.with_error_code(of_group(&error).code()),
+            Some(Err(error)) => return answer.with_error_code(of_member(&error).code()),
             None => {}
         }
         if let Err(error) = ask(broker, &group.group_id, Ask::Fetch(member(&group))).await {
-            return answer.with_error_code(of_group(&error).code());
+            return answer.with_error_code(of_member(&error).code());
         }
     }
     let topics = group.topics;
@@ -85,7 +94,7 @@ async fn answer_group(
             .map(|topic| (topic.name, topic.partition_indexes))
             .collect()
     });
-    match find(broker, &group.group_id, &wanted).await {
+    match find(broker, &group.group_id, &wanted, give_up).await {
         Ok(found) => answer.with_topics(found.into_iter().map(describe_topic).collect()),
         Err(error) => answer.with_error_code(error.code()),
     }
@@ -106,7 +115,7 @@ fn member(group: &OffsetFetchRequestGroup) -> MemberAsk {
     }
 }
 
-async fn find(broker: &Broker, group: &str, wanted: &Wanted) -> Result<Found, ResponseError> {
+async fn find(broker: &Broker, group: &str, wanted: &Wanted, give_up: Instant) -> Result<Found, ResponseError> {
     check_group_id(group)?;
     let names: Option<Vec<_>> = wanted.as_ref().map(|topics| {
         topics
@@ -114,12 +123,29 @@ async fn find(broker: &Broker, group: &str, wanted: &Wanted) -> Result<Found, Re
             .filter_map(|(name, _)| parse_topic_name(name).ok())
             .collect()
     });
-    match broker.metastore.group_offsets(group, names.as_deref()).await {
-        Ok(rows) => Ok(arrange(rows, wanted)),
-        Err(error) => {
-            tracing::warn!(group.id = group, %error, "committed offsets cannot be read");
-            Err(of_metastore(&error, Asked::Group))
+    loop {
+        match broker.metastore.group_offsets(group, names.as_deref()).await {
+            Ok(rows) => return Ok(arrange(rows, wanted)),
+            Err(MetastoreError::Unavailable(error))
+                if Instant::now() < give_up && !broker.fetcher.stopping.is_cancelled() =>
+            {
+                tracing::debug!(group.id = group, %error, "committed offsets will be asked for again");
+                let pause = sleep(PAUSE);
+                let _ = broker.fetcher.stopping.run_until_cancelled(pause).await;
+            }
+            Err(error) => {
+                tracing::warn!(group.id = group, %error, "committed offsets cannot be read");
+                return Err(of_metastore(&error, Asked::GroupOffsets));
+            }
         }
+    }
+}
+
+/// What a member is told whose coordinator cannot be asked.
+fn of_member(error: &GroupError) -> ResponseError {
+    match error {
+        GroupError::Unavailable => OFFSETS_UNAVAILABLE,
+        error => of_group(error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Time that stands when nobody waits, and a Postgres that can be switched off.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +39,7 @@ pub(crate) struct Postgres {
     state: watch::Sender<State>,
     plans: AtomicU64,
     delay_ms: AtomicU64,
+    agents_hidden: AtomicBool,
 }
 
 impl Default for Postgres {
@@ -47,6 +48,7 @@ impl Default for Postgres {
             state: watch::Sender::new(State::Here),
             plans: AtomicU64::new(0),
             delay_ms: AtomicU64::new(0),
+            agents_hidden: AtomicBool::new(false),
         }
     }
 }
@@ -72,6 +74,11 @@ impl Postgres {
         self.delay_ms.store(delay_ms, Ordering::SeqCst);
     }
 
+    /// It does not say who lives, and does all else.
+    pub(crate) fn hide_agents(&self) {
+        self.agents_hidden.store(true, Ordering::SeqCst);
+    }
+
     /// How often it was asked where records lie.
     pub(crate) fn plans(&self) -> u64 {
         self.plans.load(Ordering::SeqCst)
@@ -83,6 +90,9 @@ impl Weather for Postgres {
     async fn before(&self, call: &'static str) -> Result<(), MetastoreError> {
         if call == "plan_fetch" {
             self.plans.fetch_add(1, Ordering::SeqCst);
+        }
+        if call == "live_agents" && self.agents_hidden.load(Ordering::SeqCst) {
+            return Err(MetastoreError::Unavailable("it does not say".to_owned()));
         }
         let delay_ms = self.delay_ms.load(Ordering::SeqCst);
         if delay_ms > 0 {

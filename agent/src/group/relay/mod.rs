@@ -34,6 +34,10 @@ const LETTERS_MAX: usize = 256;
 /// How long a connection to another agent may take to be made.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long another agent's machine may leave bytes unacknowledged, in ms. After that the connection is lost, and those whose requests were
+/// on it hear it; Linux itself tries for a quarter of an hour (tcp(7), TCP_USER_TIMEOUT).
+const UNACKNOWLEDGED_MS_MAX: u32 = 5000;
+
 /// How often it is asked whether the agent still coordinates.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -53,6 +57,7 @@ impl Dialer for TcpDialer {
     async fn dial(&self, address: &str) -> std::io::Result<Box<dyn Socket>> {
         let socket = tokio::net::TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
+        rustix::net::sockopt::set_tcp_user_timeout(&socket, UNACKNOWLEDGED_MS_MAX)?;
         Ok(Box::new(socket))
     }
 }
