@@ -1,12 +1,11 @@
 //! Hints over Postgres NOTIFY. Sent outside the commit: a transaction that notifies commits under one lock of the whole
 //! server.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::Executor;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{Executor, PgPool};
 use tokio::time::{sleep, timeout};
 
 use super::Postgres;
@@ -36,7 +35,7 @@ impl Hints for Postgres {
 
     fn hint_source(&self) -> Box<dyn HintSource> {
         Box::new(Notifications {
-            options: self.pool.connect_options(),
+            pool: self.pool.clone(),
             listener: None,
         })
     }
@@ -45,7 +44,8 @@ impl Hints for Postgres {
 /// A listener with a connection of its own, made again whenever it is lost.
 #[derive(Debug)]
 struct Notifications {
-    options: Arc<PgConnectOptions>,
+    /// Knows how to sign in now: passwords are renewed there.
+    pool: PgPool,
     listener: Option<PgListener>,
 }
 
@@ -70,7 +70,7 @@ impl Notifications {
     async fn try_recv(&mut self) -> Result<Option<String>, sqlx::Error> {
         let listener = match &mut self.listener {
             Some(listener) => listener,
-            none => none.insert(connect(&self.options).await?),
+            none => none.insert(connect(&self.pool.connect_options()).await?),
         };
         match timeout(SILENCE_MAX, listener.try_recv()).await {
             Ok(received) => Ok(received?.map(|hint| hint.payload().to_owned())),
@@ -92,4 +92,36 @@ async fn connect(options: &PgConnectOptions) -> Result<PgListener, sqlx::Error> 
     let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options.clone())).await?;
     listener.listen(CHANNEL).await?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use private_postgres::PrivatePostgres;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_login_that_was_renewed_is_that_of_the_next_connection() {
+        let url = PrivatePostgres::shared().url("postgres");
+        let login: PgConnectOptions = url.parse().unwrap();
+        let expired = login.clone().username("nobody");
+        let mut hints = Notifications {
+            pool: PgPoolOptions::new().connect_lazy_with(expired),
+            listener: None,
+        };
+        assert!(hints.try_recv().await.is_err());
+        hints.pool.set_connect_options(login);
+        let sender = hints.pool.clone();
+        let sending = async {
+            loop {
+                let sent = sqlx::query("SELECT pg_notify($1, 'hint')").bind(CHANNEL);
+                sent.execute(&sender).await.unwrap();
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            never = sending => never,
+            hint = timeout(Duration::from_secs(30), hints.recv()) => assert_eq!(hint.unwrap(), "hint"),
+        }
+    }
 }
