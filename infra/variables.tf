@@ -144,7 +144,7 @@ variable "architecture" {
 }
 
 variable "agents" {
-  description = "Agents per zone, from min to max as their load asks, and the size of a task. Memory must hold the agent (YAKS_MEMORY_MB, 768 by default, and 256 MB) and the sidecar (cache_memory_mb and 400 MB)."
+  description = "Agents per zone, from min to max as their load asks, and the size of a task. Memory must hold the agent (YAKS_MEMORY_MB, 768 by default, and 256 MB) and the sidecar (cache_memory_mb and 650 MB)."
   type = object({
     min             = optional(number, 1)
     max             = optional(number, 4)
@@ -162,8 +162,8 @@ variable "agents" {
   }
 
   validation {
-    condition     = var.agents.memory_mb >= var.agents.cache_memory_mb + 400 + 1024 + (var.collector ? 256 : 0)
-    error_message = "agents: memory_mb must hold cache_memory_mb, 400 MB of the sidecar's own, 1024 MB for the agent, and 256 MB for a collector."
+    condition     = var.agents.memory_mb >= var.agents.cache_memory_mb + 650 + 1024 + (var.collector ? 256 : 0)
+    error_message = "agents: memory_mb must hold cache_memory_mb, 650 MB of the sidecar's own, 1024 MB for the agent, and 256 MB for a collector."
   }
 
   validation {

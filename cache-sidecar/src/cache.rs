@@ -21,10 +21,10 @@ use crate::admission::Admission;
 use crate::metrics::{self, PageSource};
 use crate::page::PageBytes;
 
-/// What an entry weighs beyond its bytes: key, links, index entry.
+/// What an entry weighs beyond its bytes and the text of its key: links, index entry.
 const ENTRY_OVERHEAD_BYTES: usize = 256;
 
-/// Sizes of objects remembered: some 10 MB, and far more objects than pages fit.
+/// Sizes of objects remembered: some 10 MB with keys of ours, 64 MB with the longest that S3 has, and far more objects than pages fit.
 const SIZES_MAX: usize = 65_536;
 
 /// Least memory of a shard. Shards exist for their locks; one much smaller than this would evict pages although the
@@ -127,7 +127,9 @@ impl PageCache {
                 protected_capacity_ratio: PROTECTED_RATIO,
                 ..LfuConfig::default()
             })
-            .with_weighter(|_key: &PageKey, kept: &Kept| kept.page.bytes.len() + ENTRY_OVERHEAD_BYTES);
+            .with_weighter(|key: &PageKey, kept: &Kept| {
+                kept.page.bytes.len() + key.object.as_str().len() + ENTRY_OVERHEAD_BYTES
+            });
         let mut admission = None;
         let pages = match disk {
             None => memory.storage().build().await?,
@@ -162,6 +164,8 @@ impl PageCache {
         match self.pages.get(key).await {
             Ok(Some(entry)) => {
                 let source = if entry.source() == Source::Disk {
+                    // It is in memory now.
+                    metrics::set_memory_bytes(self.pages.memory().usage());
                     PageSource::Disk
                 } else {
                     PageSource::Memory

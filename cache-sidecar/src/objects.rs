@@ -135,9 +135,16 @@ impl Objects {
         let range = range.ok_or(ObjectError::RangeNotSatisfiable {
             object_bytes: Some(object_bytes),
         })?;
-        let permit = self.admit(range.len()).await?;
-        let indexes = self.0.page_bytes.pages_of(range);
         let mut sources: Vec<PageSource> = pages.iter().map(|(source, _)| *source).collect();
+        let (permit, pages) = match self.try_admit(range.len())? {
+            Some(permit) => (permit, pages),
+            None => {
+                // Nobody holds bytes that nobody counts while he waits. They are near by, and taken again afterwards.
+                drop(pages);
+                (self.admit(range.len()).await?, Vec::new())
+            }
+        };
+        let indexes = self.0.page_bytes.pages_of(range);
         let mut pages = if index == indexes.start { pages } else { Vec::new() };
         pages.truncate(indexes.clone().count());
         let more = indexes.start + pages.len() as u64..indexes.end;
@@ -355,12 +362,25 @@ impl Objects {
 
     /// Waits for room among the bytes in flight.
     pub(crate) async fn admit(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ObjectError> {
-        if bytes > REQUEST_BYTES_MAX {
-            return Err(ObjectError::TooLarge { bytes });
-        }
+        check(bytes)?;
         let permit = Arc::clone(&self.0.in_flight).acquire_many_owned(permits(bytes)).await;
         Ok(permit.expect("the semaphore is never closed"))
     }
+
+    /// The same, if there is room now.
+    fn try_admit(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>, ObjectError> {
+        check(bytes)?;
+        Ok(Arc::clone(&self.0.in_flight)
+            .try_acquire_many_owned(permits(bytes))
+            .ok())
+    }
+}
+
+fn check(bytes: u64) -> Result<(), ObjectError> {
+    if bytes > REQUEST_BYTES_MAX {
+        return Err(ObjectError::TooLarge { bytes });
+    }
+    Ok(())
 }
 
 fn permits(bytes: u64) -> u32 {

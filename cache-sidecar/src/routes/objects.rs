@@ -24,6 +24,9 @@ use crate::metrics;
 use crate::objects::{Found, Objects};
 use crate::range_header::{self, Wanted};
 
+/// The longest key that S3 has: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>.
+const KEY_BYTES_MAX: usize = 1024;
+
 pub(crate) async fn get(
     State(objects): State<Objects>,
     Path(key): Path<String>,
@@ -69,9 +72,10 @@ pub(crate) async fn put(
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse().ok());
-    let response = match length {
-        Some(object_bytes) => objects.push(&key, object_bytes, body.into_data_stream()).await,
-        None => Err(ObjectError::BadRequest("a content-length is needed")),
+    let response = match (check(&key), length) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Some(object_bytes)) => objects.push(&key, object_bytes, body.into_data_stream()).await,
+        (Ok(()), None) => Err(ObjectError::BadRequest("a content-length is needed")),
     };
     metrics_of_put(started, &key, length.unwrap_or_default(), response)
 }
@@ -82,6 +86,7 @@ async fn read(
     headers: &HeaderMap,
     asker: &Asker,
 ) -> Result<(Wanted, Found), ObjectError> {
+    check(key)?;
     let wanted = wanted(headers)?;
     Ok((wanted, objects.read(key, wanted, asker).await?))
 }
@@ -92,6 +97,7 @@ async fn describe(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Response<Body>, ObjectError> {
+    check(key)?;
     let wanted = wanted(headers)?;
     let asker = asker(headers, extensions);
     let (object_bytes, sources) = objects.object_bytes(key, &asker).await?;
@@ -103,6 +109,14 @@ async fn describe(
     let head = answer_head(key, wanted, range, object_bytes, cache_status);
     head.body(Body::empty())
         .map_err(|_| ObjectError::BadRequest("the key fits no header"))
+}
+
+/// Keys are remembered, and counted by their number: S3 has none that are longer.
+fn check(key: &ObjectKey) -> Result<(), ObjectError> {
+    if key.as_str().len() > KEY_BYTES_MAX {
+        return Err(ObjectError::BadRequest("the key is longer than the 1024 bytes of S3's"));
+    }
+    Ok(())
 }
 
 fn asker(headers: &HeaderMap, extensions: &Extensions) -> Asker {

@@ -154,6 +154,14 @@ async fn failures_are_told_apart_and_not_remembered() {
         StatusCode::PARTIAL_CONTENT
     );
 
+    let too_long = ObjectKey::new("k".repeat(1025));
+    for method in ["GET", "PUT"] {
+        assert_eq!(
+            sidecar.send(method, &too_long, None).await.status,
+            StatusCode::BAD_REQUEST,
+            "{method}"
+        );
+    }
     for wrong in ["bytes=9-0", "bytes=0-1,5-6", "lines=1-2"] {
         assert_eq!(
             sidecar.send("GET", &unlucky, Some(wrong)).await.status,

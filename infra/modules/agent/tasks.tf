@@ -124,7 +124,7 @@ resource "aws_ecs_task_definition" "agent" {
       command     = local.aws_arguments
       environment = [for name, value in local.cache_environment : { name = name, value = value }]
       # Its own limit, so that it is the sidecar that dies when it takes too much.
-      memory                 = var.agents.cache_memory_mb + 400
+      memory                 = var.agents.cache_memory_mb + 650
       mountPoints            = [{ sourceVolume = "cache", containerPath = "/var/cache/yaks", readOnly = false }]
       logConfiguration       = local.logs["cache"]
       readonlyRootFilesystem = true
