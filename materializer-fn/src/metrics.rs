@@ -24,7 +24,10 @@ const LETTER: MetricLabel = MetricLabel::of("result", &["sent", "failed"]);
 const SWEPT: MetricLabel = MetricLabel::of("result", &["ended", "open", "failed"]);
 
 const MESSAGE: MetricLabel = MetricLabel::of("result", &["deleted", "undeleted", "kept"]);
-const QUEUE_OPERATION: MetricLabel = MetricLabel::of("operation", &["ReceiveMessage", "DeleteMessageBatch"]);
+const QUEUE_OPERATION: MetricLabel = MetricLabel::of(
+    "operation",
+    &["ReceiveMessage", "DeleteMessageBatch", "GetQueueAttributes"],
+);
 
 types::metric_list! {
     /// All of them.
