@@ -114,13 +114,16 @@ check() { python "$infra/test/check.py" "$@"; }
 
 dev() {
     local profile=(-var name=dev -var-file=profiles/dev.tfvars)
+    # A collector's 256 MB are more than the smallest task has left.
+    local larger=(-var 'agents={min=1,max=2,cpu=512,memory_mb=3072,cache_memory_mb=256,cache_disk_gib=10}')
     copy dev
     tf dev apply -auto-approve "${profile[@]}"
     no_change dev "${profile[@]}"
     show dev
     say "dev: applied, and a second plan shows no change"
     too_many_connections_are_refused "${profile[@]}"
-    refused 'tasks reach your own ECR only' "${profile[@]}" -var collector=true
+    refused 'tasks reach your own ECR only' "${profile[@]}" "${larger[@]}" -var collector=true
+    refused '256 MB for a collector' "${profile[@]}" -var collector=true
     check words "$work/dev.json"
     check cost "$work/dev.json" dev
     rm -rf "$work/run"
@@ -130,7 +133,7 @@ dev() {
 
     # Another way of everything that has two, on the running deployment.
     local other=("${profile[@]}" -var event_source=s3 -var commit_path=invoke -var egress=nat -var architecture=x86 -var advertise=zone
-        -var collector=true)
+        "${larger[@]}" -var collector=true)
     tf dev apply -auto-approve "${other[@]}"
     no_change dev "${other[@]}"
     show dev
