@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use commit::BatchOutcome::Appended;
+use commit::BatchOutcome::{Appended, Duplicate};
 use commit::SlotFooter;
 use commit::invoke::SlotResult;
 use commit_support::{Cluster, CutOff, batch, slot};
@@ -112,6 +112,29 @@ async fn a_commit_whose_connection_dies_is_done_again_once() {
         (count(&halted.raw, OBJECTS).await, count(&halted.raw, ROWS).await),
         (1, 1)
     );
+}
+
+#[tokio::test]
+async fn a_commit_that_waited_for_a_lock_decides_by_what_its_holder_wrote() {
+    let cluster = Cluster::new().await;
+    let topic = cluster.topic("t", 1).await;
+    let first = batch(&topic, 0, 3).of(7, 0, 0);
+    cluster.outcomes(slot(cluster.stream().await, 0), &[first]).await;
+    let raw = PgPool::connect(&cluster.url()).await.unwrap();
+    let mut holder = raw.begin().await.unwrap();
+    for statement in [
+        "UPDATE partitions SET next_offset = 10",
+        "UPDATE producer_state SET base_sequences = '{0,0,0,0,3}', record_counts = '{0,0,0,3,3}', base_offsets = '{0,0,0,0,7}'",
+    ] {
+        sqlx::query(statement).execute(&mut *holder).await.unwrap();
+    }
+    let again_and_new = [batch(&topic, 0, 3).of(7, 0, 3), batch(&topic, 0, 1)];
+    let waiting = cluster.put(slot(cluster.stream().await, 0), &again_and_new).await;
+    let commit = tokio::spawn(commit_one(cluster.committer.clone(), waiting));
+    lock_waiter(&raw).await;
+    holder.commit().await.unwrap();
+    let result = commit.await.unwrap();
+    assert_eq!(result, SlotResult::Committed(vec![Duplicate(Offset(7)), Appended(Offset(10))]));
 }
 
 /// A bucket in which `taken` is free, and whoever asks for it is overtaken: by the time he hears so, somebody else

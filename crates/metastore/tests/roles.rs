@@ -98,6 +98,34 @@ async fn neither_role_may_do_what_its_statements_do_not_need() {
     assert!(!refused(&mut agent, "SELECT * FROM group_offsets").await);
 }
 
+/// RDS's master owns the database and makes roles, and is no superuser.
+#[tokio::test]
+async fn an_owner_who_is_no_superuser_makes_the_roles_and_brings_them_up_to_date() {
+    let mut owner = support::config();
+    let master = format!("master of {}", owner.name);
+    let mut superuser = PgConnection::connect(&PrivatePostgres::shared().url(&owner.name)).await.unwrap();
+    for statement in [
+        format!("CREATE ROLE \"{master}\" LOGIN CREATEDB CREATEROLE PASSWORD 'm'"),
+        format!("ALTER DATABASE \"{}\" OWNER TO \"{master}\"", owner.name),
+    ] {
+        sqlx::QueryBuilder::new(statement).build().execute(&mut superuser).await.unwrap();
+    }
+    (owner.user, owner.password) = (master, "m".into());
+    let metastore = Metastore::new(&owner);
+    metastore.migrate().await.unwrap();
+    let role = |kind: &str| Role {
+        name: format!("{kind} under {}", owner.user),
+        password: "secret".into(),
+    };
+    let roles = Roles {
+        agent: role("agent"),
+        function: role("function"),
+    };
+    for _ in 0..2 {
+        metastore.make_roles(&roles).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn every_table_is_named_in_the_rights() {
     let database = Database::new().await;

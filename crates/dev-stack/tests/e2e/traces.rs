@@ -153,7 +153,7 @@ fn whole_produce(seen: &[Seen]) -> Option<()> {
         puts.iter().find(|put| put.says("operation", "PutObject"))?;
         let commit = *upload.within(seen, "yaks-materializer", "commit").first()?;
         let statements = commit.within(seen, "yaks-materializer", "sql");
-        let all = ["commit: lock", "commit: read", "commit: write", "commit: end"];
+        let all = ["commit: lock and read", "commit: write", "commit: end"];
         all.iter()
             .all(|statement| statements.iter().any(|sql| sql.says("statement", statement)))
             .then_some(())

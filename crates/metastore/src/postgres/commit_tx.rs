@@ -1,4 +1,4 @@
-//! The commit transaction: lock, read, decide, write. One named function begins and commits it.
+//! The commit transaction: lock and read, decide, write. One named function begins and commits it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use ::commit::{
 use async_trait::async_trait;
 use object_format::Kind;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use tracing::Instrument;
 use types::limits::PRODUCER_BATCHES_REMEMBERED;
 use types::{
@@ -19,6 +19,7 @@ use types::{
 use uuid::Uuid;
 
 use super::streams::{from_sql, outcomes, to_sql};
+use super::transaction::Transaction;
 use super::{Postgres, sql};
 use crate::{Commits, MetastoreError, Transacted};
 
@@ -31,9 +32,8 @@ impl Commits for Postgres {
     ) -> Result<Transacted, MetastoreError> {
         let names = Names::of(slots);
         let mut transaction = self.begin().await?;
-        lock(&mut transaction, &names).instrument(sql("commit: lock")).await?;
-        let reading = read(&mut transaction, &names, producer_expiry_ms);
-        let mut read = reading.instrument(sql("commit: read")).await?;
+        let reading = lock_and_read(&mut transaction, &names, producer_expiry_ms);
+        let mut read = reading.instrument(sql("commit: lock and read")).await?;
         let decision = decide(&mut read.state, slots);
         if decision.objects.is_empty() {
             transaction.rollback().await?;
@@ -123,24 +123,18 @@ impl Names {
     }
 }
 
-async fn lock(connection: &mut PgConnection, names: &Names) -> Result<(), MetastoreError> {
-    sqlx::query(include_str!("queries/commit/lock.sql"))
-        .bind(&names.streams)
-        .bind(&names.topics)
-        .bind(&names.partitions)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 struct Read {
     state: LockedState,
     pending: BTreeMap<StreamId, BTreeSet<SlotSeq>>,
     earlier: BTreeMap<Slot, Vec<BatchOutcome>>,
 }
 
-async fn read(connection: &mut PgConnection, names: &Names, producer_expiry_ms: i64) -> Result<Read, MetastoreError> {
-    let rows = sqlx::query(include_str!("queries/commit/read.sql"))
+async fn lock_and_read(
+    transaction: &mut Transaction,
+    names: &Names,
+    producer_expiry_ms: i64,
+) -> Result<Read, MetastoreError> {
+    let rows = sqlx::query(include_str!("queries/commit/lock_and_read.sql"))
         .bind(&names.streams)
         .bind(&names.topics)
         .bind(&names.partitions)
@@ -149,7 +143,7 @@ async fn read(connection: &mut PgConnection, names: &Names, producer_expiry_ms: 
         .bind(&names.producers)
         .bind(&names.slot_streams)
         .bind(&names.slot_seqs)
-        .fetch_all(connection)
+        .fetch_all(transaction)
         .await?;
     let state = LockedState {
         now: TimestampMs(0),
@@ -170,7 +164,7 @@ async fn read(connection: &mut PgConnection, names: &Names, producer_expiry_ms: 
 }
 
 impl Read {
-    /// Files one row of read.sql under its shape.
+    /// Files one row of `commit_lock_and_read` under its shape.
     fn take(&mut self, row: &PgRow) -> Result<(), MetastoreError> {
         let id = || row.try_get::<Uuid, _>("id");
         let topic = || row.try_get("topic_number").map(TopicNumber);
@@ -216,7 +210,7 @@ impl Read {
             }
             shape => {
                 return Err(MetastoreError::Internal(format!(
-                    "read.sql gave a row of shape {shape}"
+                    "commit_lock_and_read gave a row of shape {shape}"
                 )));
             }
         }
@@ -252,7 +246,7 @@ pub(super) fn producer_state(row: &PgRow, epoch: ProducerEpoch) -> Result<Produc
     })
 }
 
-async fn write(connection: &mut PgConnection, state: &LockedState, decision: &Decision) -> Result<(), MetastoreError> {
+async fn write(transaction: &mut Transaction, state: &LockedState, decision: &Decision) -> Result<(), MetastoreError> {
     let objects = &decision.objects;
     let rows = &decision.rows;
     let row_column = |field: fn(&IndexRow) -> i64| rows.iter().map(field).collect::<Vec<i64>>();
@@ -314,7 +308,7 @@ async fn write(connection: &mut PgConnection, state: &LockedState, decision: &De
                 .map(|(index, p)| new_bytes.get(&(p.topic, *index)).copied().unwrap_or_default())
                 .collect::<Vec<_>>(),
         )
-        .execute(connection)
+        .execute(transaction)
         .await?;
     Ok(())
 }

@@ -61,13 +61,13 @@ impl ConsumerGroups for Postgres {
         let deleted = sqlx::query("DELETE FROM consumer_groups WHERE group_id = $1 AND coordinator_epoch = $2")
             .bind(group)
             .bind(epoch.0)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         fenced_unless(deleted.rows_affected() == 1)?;
         // A later statement: a commit that the row's lock made wait for has left its offsets by now.
         sqlx::query("DELETE FROM group_offsets WHERE group_id = $1")
             .bind(group)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
         Ok(())
@@ -84,14 +84,14 @@ impl ConsumerGroups for Postgres {
             sqlx::query("SELECT FROM consumer_groups WHERE group_id = $1 AND coordinator_epoch = $2 FOR NO KEY UPDATE")
                 .bind(group)
                 .bind(epoch.0)
-                .fetch_optional(&mut *transaction)
+                .fetch_optional(&mut transaction)
                 .await?;
         fenced_unless(held.is_some())?;
         let known: Vec<(String, i32)> = sqlx::query_as(include_str!("queries/group_offsets/delete.sql"))
             .bind(group)
             .bind(partitions.iter().map(|at| at.topic.as_str()).collect::<Vec<_>>())
             .bind(partitions.iter().map(|at| at.partition.0).collect::<Vec<_>>())
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
         transaction.commit().await?;
         let known = known.into_iter().map(|(topic, index)| topic_partition(&topic, index));
@@ -113,7 +113,7 @@ impl ConsumerGroups for Postgres {
         // Held until the end: a member that joins now finds its offsets either there or gone, never vanishing.
         let idle: Vec<String> = sqlx::query_scalar(include_str!("queries/consumer_groups/idle.sql"))
             .bind(millis(retention_ms.min(grace_ms)))
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
         let offsets = sqlx::query(
             "DELETE FROM group_offsets o USING consumer_groups g
@@ -122,7 +122,7 @@ impl ConsumerGroups for Postgres {
         )
         .bind(&idle)
         .bind(millis(retention_ms))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         let groups = sqlx::query(
             "DELETE FROM consumer_groups g WHERE g.group_id = ANY($1)
@@ -131,7 +131,7 @@ impl ConsumerGroups for Postgres {
         )
         .bind(&idle)
         .bind(millis(grace_ms))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
         Ok(ExpiredGroups {

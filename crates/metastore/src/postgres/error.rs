@@ -16,6 +16,7 @@ mod sqlstate {
     pub(super) const INSUFFICIENT_PRIVILEGE: &str = "42501";
     pub(super) const UNDEFINED_TABLE: &str = "42P01";
     pub(super) const UNDEFINED_COLUMN: &str = "42703";
+    pub(super) const UNDEFINED_FUNCTION: &str = "42883";
 }
 
 impl From<sqlx::Error> for MetastoreError {
@@ -44,7 +45,7 @@ fn from_sqlstate(code: &str, message: String) -> MetastoreError {
             MetastoreError::Unavailable(message)
         }
         INVALID_CATALOG | INSUFFICIENT_PRIVILEGE => MetastoreError::AccessDenied(message),
-        UNDEFINED_TABLE | UNDEFINED_COLUMN => MetastoreError::Schema(format!("{message} (run `yaks-agent migrate`)")),
+        UNDEFINED_TABLE | UNDEFINED_COLUMN | UNDEFINED_FUNCTION => MetastoreError::Schema(format!("{message} (run `yaks-agent migrate`)")),
         _ => match class {
             CONNECTION_EXCEPTION | TRANSACTION_ROLLBACK | INSUFFICIENT_RESOURCES | OPERATOR_INTERVENTION => {
                 MetastoreError::Unavailable(message)

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use sqlx::Executor as _;
 use tokio::time::{sleep, timeout};
 
 use super::Postgres;
+use super::connections::Connections;
 use crate::{HintSource, Hints, MetastoreError};
 
 const CHANNEL: &str = "yaks_commit";
@@ -35,7 +36,7 @@ impl Hints for Postgres {
 
     fn hint_source(&self) -> Box<dyn HintSource> {
         Box::new(Notifications {
-            pool: self.pool.clone(),
+            connections: self.pool.clone(),
             listener: None,
         })
     }
@@ -45,7 +46,7 @@ impl Hints for Postgres {
 #[derive(Debug)]
 struct Notifications {
     /// Knows how to sign in now: passwords are renewed there.
-    pool: PgPool,
+    connections: Connections,
     listener: Option<PgListener>,
 }
 
@@ -70,7 +71,7 @@ impl Notifications {
     async fn try_recv(&mut self) -> Result<Option<String>, sqlx::Error> {
         let listener = match &mut self.listener {
             Some(listener) => listener,
-            none => none.insert(connect(&self.pool.connect_options()).await?),
+            none => none.insert(connect(&self.connections.options()).await?),
         };
         match timeout(SILENCE_MAX, listener.try_recv()).await {
             Ok(received) => Ok(received?.map(|hint| hint.payload().to_owned())),
@@ -106,12 +107,12 @@ mod tests {
         let login: PgConnectOptions = url.parse().unwrap();
         let expired = login.clone().username("nobody");
         let mut hints = Notifications {
-            pool: PgPoolOptions::new().connect_lazy_with(expired),
+            connections: Connections::new(expired, 1),
             listener: None,
         };
         assert!(hints.try_recv().await.is_err());
-        hints.pool.set_connect_options(login);
-        let sender = hints.pool.clone();
+        hints.connections.set_options(login);
+        let sender = hints.connections.clone();
         let sending = async {
             loop {
                 let sent = sqlx::query("SELECT pg_notify($1, 'hint')").bind(CHANNEL);

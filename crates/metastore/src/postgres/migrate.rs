@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, Executor};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{Postgres, roles};
 use crate::{MetastoreError, Roles, Schema};
@@ -15,9 +15,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 #[async_trait]
 impl Schema for Postgres {
     async fn migrate(&self) -> Result<(), MetastoreError> {
-        // Off the pool and closed afterwards: it waits for the migrations' lock, and an index build may well take
-        // longer than a statement of ours is allowed to.
-        let mut connection = self.pool.acquire().await?.detach();
+        // A connection of its own: it waits for the migrations' lock, and an index build may well take longer than a statement of
+        // ours is allowed to.
+        let mut connection = PgConnection::connect_with(&self.pool.options()).await?;
         connection
             .execute("SET statement_timeout = 0; SET lock_timeout = 0")
             .await?;

@@ -50,13 +50,13 @@ impl Partitions for Postgres {
         let there = sqlx::query(include_str!("queries/partitions/lock.sql"))
             .bind(&topics)
             .bind(&partitions)
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
         let moved = sqlx::query(include_str!("queries/partitions/move_log_starts.sql"))
             .bind(&topics)
             .bind(&partitions)
             .bind(starts.collect::<Vec<_>>())
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut transaction)
             .await?;
         transaction.commit().await?;
         let mut moves = BTreeMap::new();

@@ -3,11 +3,12 @@
 use ::commit::SlotFooter;
 use bytes::Bytes;
 use object_format::decode_footer;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 use types::{SlotSeq, StreamId};
 
 use super::Postgres;
 use super::streams::{from_sql, to_sql};
+use super::transaction::Transaction;
 use crate::MetastoreError;
 
 impl Postgres {
@@ -45,7 +46,7 @@ impl Postgres {
         // the lock each could miss the other, and the slots would wait for the stream's next event.
         let found: Option<i64> = sqlx::query_scalar("SELECT next_seq FROM streams WHERE stream_id = $1 FOR SHARE")
             .bind(stream.0)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?;
         if found.map(from_sql) != Some(gate) {
             transaction.rollback().await?;
@@ -57,7 +58,7 @@ impl Postgres {
     }
 }
 
-async fn insert_pending(connection: &mut PgConnection, slots: &[SlotFooter]) -> Result<(), MetastoreError> {
+async fn insert_pending(transaction: &mut Transaction, slots: &[SlotFooter]) -> Result<(), MetastoreError> {
     let statement = "INSERT INTO pending_slots (stream_id, seq, object_bytes, footer) \
          SELECT * FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::bytea[]) ON CONFLICT DO NOTHING";
     let object_bytes = slots.iter().map(|slot| slot.object_bytes.cast_signed());
@@ -66,7 +67,7 @@ async fn insert_pending(connection: &mut PgConnection, slots: &[SlotFooter]) -> 
         .bind(slots.iter().map(|slot| to_sql(slot.slot().seq)).collect::<Vec<_>>())
         .bind(object_bytes.collect::<Vec<_>>())
         .bind(slots.iter().map(|slot| slot.tail.to_vec()).collect::<Vec<_>>())
-        .execute(connection)
+        .execute(transaction)
         .await?;
     Ok(())
 }

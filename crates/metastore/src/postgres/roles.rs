@@ -1,9 +1,11 @@
 //! The roles under which agents and the function work: what each may do is the whole of what its statements need, so that a function that
 //! was taken over cannot delete topics, and neither can drop a table.
 
-use sqlx::{PgConnection, PgPool, QueryBuilder, query_scalar};
+use sqlx::{QueryBuilder, query_scalar};
 
-use super::pool::{PLANNING, TIMEOUTS};
+use super::connections::Connections;
+use super::lifecycle::{PLANNING, TIMEOUTS};
+use super::transaction::Transaction;
 use crate::{MetastoreError, Role, Roles};
 
 /// Whoever has it signs in with IAM. <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.DBAccounts.html>
@@ -36,11 +38,11 @@ const RIGHTS: [(&str, &str, &str); 14] = [
 ];
 
 /// Makes both, or brings them up to date, in one transaction.
-pub(super) async fn make(pool: &PgPool, roles: &Roles) -> Result<(), MetastoreError> {
-    let mut transaction = pool.begin().await?;
+pub(super) async fn make(connections: &Connections, roles: &Roles) -> Result<(), MetastoreError> {
+    let mut transaction = connections.begin().await?;
     let rds_iam: bool = query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
         .bind(RDS_IAM)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut transaction)
         .await?;
     for role in [&roles.agent, &roles.function] {
         make_role(&mut transaction, role, rds_iam).await?;
@@ -54,23 +56,30 @@ pub(super) async fn make(pool: &PgPool, roles: &Roles) -> Result<(), MetastoreEr
         identifier(&roles.agent.name)
     );
     execute(&mut transaction, sequence).await?;
+    for role in [&roles.agent, &roles.function] {
+        let name = identifier(&role.name);
+        let commit = format!("GRANT EXECUTE ON FUNCTION commit_lock_and_read TO {name}");
+        execute(&mut transaction, commit).await?;
+    }
     transaction.commit().await?;
     Ok(())
 }
 
-async fn make_role(connection: &mut PgConnection, role: &Role, rds_iam: bool) -> Result<(), MetastoreError> {
+async fn make_role(transaction: &mut Transaction, role: &Role, rds_iam: bool) -> Result<(), MetastoreError> {
     let name = identifier(&role.name);
     let exists: bool = query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
         .bind(&role.name)
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut *transaction)
         .await?;
+    // Nothing is said of superusers: a new role is none, and of one that is there only a superuser may say it. RDS's master is none.
+    // <https://www.postgresql.org/docs/16/sql-alterrole.html>
     let verb = if exists { "ALTER" } else { "CREATE" };
     let password = match role.password.reveal() {
         "" => "NULL".to_owned(),
         password => literal(password),
     };
     let mut statements = vec![
-        format!("{verb} ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {password}"),
+        format!("{verb} ROLE {name} LOGIN PASSWORD {password}"),
         format!("GRANT USAGE ON SCHEMA public TO {name}"),
     ];
     let settings = TIMEOUTS.into_iter().chain(PLANNING);
@@ -79,24 +88,24 @@ async fn make_role(connection: &mut PgConnection, role: &Role, rds_iam: bool) ->
         statements.push(format!("GRANT {RDS_IAM} TO {name}"));
     }
     for statement in statements {
-        execute(connection, statement).await?;
+        execute(transaction, statement).await?;
     }
     Ok(())
 }
 
 /// What an older version was given and this one does not need is taken away.
-async fn grant(connection: &mut PgConnection, table: &str, rights: &str, role: &Role) -> Result<(), MetastoreError> {
+async fn grant(transaction: &mut Transaction, table: &str, rights: &str, role: &Role) -> Result<(), MetastoreError> {
     let name = identifier(&role.name);
-    execute(connection, format!("REVOKE ALL ON {table} FROM {name}")).await?;
+    execute(transaction, format!("REVOKE ALL ON {table} FROM {name}")).await?;
     if !rights.is_empty() {
-        execute(connection, format!("GRANT {rights} ON {table} TO {name}")).await?;
+        execute(transaction, format!("GRANT {rights} ON {table} TO {name}")).await?;
     }
     Ok(())
 }
 
 /// Names and passwords cannot be parameters of such statements.
-async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), MetastoreError> {
-    QueryBuilder::new(statement).build().execute(connection).await?;
+async fn execute(transaction: &mut Transaction, statement: String) -> Result<(), MetastoreError> {
+    QueryBuilder::new(statement).build().execute(transaction).await?;
     Ok(())
 }
 

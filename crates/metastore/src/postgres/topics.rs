@@ -114,9 +114,10 @@ impl Topics for Postgres {
              WHERE topic_id = $1 AND deleted_at_ms IS NULL RETURNING topic_number",
         )
         .bind(id.0)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut transaction)
         .await?;
         let Some(number) = number else {
+            transaction.rollback().await?;
             return Ok(false);
         };
         // Locked in the commit's order first: a DELETE alone takes its locks in whatever order it meets the rows.
@@ -124,7 +125,7 @@ impl Topics for Postgres {
             "SELECT partition_index FROM partitions WHERE topic_number = $1 ORDER BY partition_index FOR UPDATE",
             "DELETE FROM partitions WHERE topic_number = $1",
         ] {
-            sqlx::query(statement).bind(number).execute(&mut *transaction).await?;
+            sqlx::query(statement).bind(number).execute(&mut transaction).await?;
         }
         transaction.commit().await?;
         Ok(true)

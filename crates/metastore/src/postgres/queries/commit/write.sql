@@ -1,4 +1,4 @@
--- Statement 3 of 3: write everything the decision says, set-based. The objects come first under their unique key
+-- Statement 2 of 2: write everything the decision says, set-based. The objects come first under their unique key
 -- (stream_id, seq): if the gate were ever wrong, the second commit of a slot stops there and takes all else with it.
 WITH new_objects AS (
     INSERT INTO objects (stream_id, seq, kind, object_bytes, live_rows, outcomes)

@@ -2,7 +2,7 @@
 -- until the byte budget is covered, so many at most. Work is proportional to the answer, whatever the lag: one row at or
 -- before the offset, then those after it, each by the primary key; and none where the offset is the end of the log, as it
 -- mostly is: that condition stands in both branches, so that they are not begun. One statement, so rows and ends agree.
--- LIMIT 1 as in commit/read.sql: the planner thinks that there are thousands of rows, and would read all objects there are.
+-- LIMIT 1 as in migrations/0013_commit_lock_and_read.sql: the planner thinks that there are thousands of rows, and would read all objects there are.
 SELECT wanted.n, p.log_start_offset, p.next_offset AS end_offset,
        r.base_offset, r.next_offset, r.byte_start, r.byte_count,
        o.object_id, o.stream_id, o.seq, o.object_key, o.object_bytes

@@ -1,23 +1,17 @@
-//! The connection pool and what every connection is set to.
+//! The metastore as a whole, and what every connection is set to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{Connection, PgConnection, PgPool, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{Connection as _, PgConnection};
 use types::{Clock as _, SystemClock};
 
+use super::connections::{CONNECTED_WITHIN, Connections};
 use super::iam_token::IamTokens;
+use super::transaction::Transaction;
 use crate::{DbAuth, Lifecycle, MetastoreError, PostgresConfig, SslMode};
-
-/// How long a caller waits for a free connection before it is told "unavailable".
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A connection that was idle for longer is asked whether it still lives before it is used. So a Postgres that was
-/// started again costs no caller a failed statement, although every connection of the pool has died.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// A frozen or lost client may not hold partition locks (docs/ARCHITECTURE.md); the same values are set on the roles of a deployment.
 pub(super) const TIMEOUTS: [(&str, &str); 3] = [
@@ -42,7 +36,7 @@ const TOKEN_RENEWED_AFTER_MS: i64 = 10 * 60 * 1000;
 /// The tables in Postgres.
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
-    pub(super) pool: PgPool,
+    pub(super) pool: Connections,
     login: Option<Arc<Login>>,
 }
 
@@ -61,44 +55,15 @@ impl Postgres {
             tokens: IamTokens::new(config),
             renewed_at: AtomicI64::new(0),
         });
+        let options = connect_options(config).options(TIMEOUTS).options(PLANNING);
         Self {
+            pool: Connections::new(options, config.pool_size),
             login: login.map(Arc::new),
-            ..Self::with_options(
-                connect_options(config).options(TIMEOUTS).options(PLANNING),
-                config.pool_size,
-            )
         }
     }
 
-    fn with_options(options: PgConnectOptions, pool_size: u32) -> Self {
-        let pool = PgPoolOptions::new()
-            .max_connections(pool_size)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // Asking each time would add a round trip to every statement of a busy process.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for >= TRUSTED_FOR {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            });
-        Self {
-            pool: pool.connect_lazy_with(options),
-            login: None,
-        }
-    }
-
-    /// Begins a transaction, on a task of its own so that its BEGIN is never dropped half-way: sqlx 0.9.0 then forgets
-    /// it (sqlx issue 4385) and hands the connection on in an open transaction, where the next caller is told "done" of
-    /// a write that is lost. A caller who goes away drops the transaction once it has begun, which rolls it back.
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, sqlx::Postgres>, MetastoreError> {
-        let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await }).await;
-        begun
-            .map_err(|error| MetastoreError::Unavailable(format!("begin: {error}")))?
-            .map_err(Into::into)
+    pub(super) async fn begin(&self) -> Result<Transaction, MetastoreError> {
+        Ok(self.pool.begin().await?)
     }
 }
 
@@ -107,8 +72,8 @@ impl Lifecycle for Postgres {
     // On a connection of its own: the pool would try again and again until its time is over, and then not say why.
     async fn ping(&self) -> Result<(), MetastoreError> {
         self.renew_login().await?;
-        let options = self.pool.connect_options();
-        let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
+        let options = self.pool.options();
+        let connected = tokio::time::timeout(CONNECTED_WITHIN, PgConnection::connect_with(&options)).await;
         let connection = connected.map_err(|_| MetastoreError::Unavailable("no answer within 5 s".to_owned()))??;
         connection.close().await?;
         Ok(())
@@ -122,8 +87,8 @@ impl Lifecycle for Postgres {
             return Ok(());
         }
         let token = login.tokens.next().await?;
-        let options = self.pool.connect_options();
-        self.pool.set_connect_options(options.as_ref().clone().password(&token));
+        let options = self.pool.options();
+        self.pool.set_options(options.as_ref().clone().password(&token));
         login.renewed_at.store(now, Ordering::Relaxed);
         Ok(())
     }
