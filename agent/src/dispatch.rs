@@ -132,6 +132,7 @@ macro_rules! several_groups {
             Box::pin(async move {
                 let request = decode::<kafka_protocol::messages::$request>(&call)?;
                 let later = async move {
+                    let _counted = call.permit;
                     let response = handlers::$module::handle(&call.broker, &call.client, call.version, request).await;
                     answer::encode(call.version, call.correlation_id, &response)
                 };
@@ -529,6 +530,8 @@ fn fetch(call: Call) -> BoxFuture<'static, Result<Reply, RequestError>> {
     async move {
         let request = decode::<FetchRequest>(&call)?;
         let later = async move {
+            // What the request names is pieces of its frame.
+            let _counted = call.permit;
             let (answer, memory) = handlers::fetch::handle(&call.broker, &call.client, call.version, request).await;
             let encoded = answer.encode(call.version, call.correlation_id);
             encoded.map(|answer| (answer, memory))

@@ -30,6 +30,9 @@ const PRODUCE: [u8; KEY_BYTES] = (ApiKey::Produce as i16).to_be_bytes();
 /// nothing would take memory that nobody counts.
 const REQUEST_BYTES: usize = 1024;
 
+/// Largest frame of any other request, so that the reserve has room for it: none that clients send comes near.
+const OTHER_FRAME_BYTES_MAX: usize = RESERVE_BYTES - REQUEST_BYTES;
+
 /// Memory taken for a frame before its first byte has arrived.
 const FIRST_CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -104,6 +107,12 @@ pub async fn read_frame<R: AsyncRead + Unpin>(
     let counted = length + REQUEST_BYTES;
     let permit = match key {
         PRODUCE => permits.acquire(counted).await,
+        _ if length > OTHER_FRAME_BYTES_MAX => {
+            return Err(FrameError::TooLong {
+                bytes: length,
+                max: OTHER_FRAME_BYTES_MAX,
+            });
+        }
         _ => permits.acquire_or_reserve(counted).await,
     };
     let time_max = limits.stall + Duration::from_secs(length as u64 / FRAME_BYTES_PER_S_MIN);
@@ -215,6 +224,23 @@ mod tests {
             Err(FrameError::Foreign("HTTP"))
         ));
         assert!(matches!(read(&[0, 0, 0, 9, 1]).await, Err(FrameError::Io(_))));
+    }
+
+    #[tokio::test]
+    async fn only_produced_data_may_be_more_than_the_reserve() {
+        let permits = BytePermits::new(64 << 20);
+        let limits = FrameLimits {
+            frame_bytes_max: 32 << 20,
+            ..LIMITS
+        };
+        let first_bytes = |key: ApiKey| [&(17_i32 << 20).to_be_bytes()[..], &(key as i16).to_be_bytes()].concat();
+        let read = async |key| read_frame(&mut &first_bytes(key)[..], &permits, &limits).await;
+        assert!(matches!(
+            read(ApiKey::Fetch).await,
+            Err(FrameError::TooLong { max: OTHER_FRAME_BYTES_MAX, .. })
+        ));
+        // Taken, and then the connection ends.
+        assert!(matches!(read(ApiKey::Produce).await, Err(FrameError::Io(_))));
     }
 
     #[tokio::test(start_paused = true)]

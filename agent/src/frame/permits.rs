@@ -68,11 +68,9 @@ impl BytePermits {
         self.take(&self.pool, bytes.min(self.bytes_max)).await
     }
 
-    /// The same for what is no produced data: out of the reserve when the pool is empty. Safe to cancel likewise.
+    /// The same for what is no produced data: out of the reserve when the pool is empty; no more than that holds. Safe to cancel
+    /// likewise.
     pub async fn acquire_or_reserve(&self, bytes: usize) -> Arc<BytePermit> {
-        if bytes > RESERVE_BYTES {
-            return self.acquire(bytes).await;
-        }
         tokio::select! {
             biased;
             permit = self.acquire(bytes) => permit,

@@ -30,6 +30,8 @@ const SESSIONS_SINCE: i16 = 7;
 const ZSTD_SINCE: i16 = 10;
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
+/// Longer than any client waits for an answer by default. What it asked after that waits behind, and holds memory of all.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The epoch of a request that wants no session.
 const SESSIONLESS: i32 = -1;
 
@@ -238,7 +240,7 @@ fn limits(broker: &Broker, version: i16, request: &FetchRequest, parts: &[Part])
             u64::try_from(request.min_bytes).unwrap_or_default()
         },
         bytes_max: u64::from(broker.fetch_bytes_max).min(u64::try_from(request.max_bytes).unwrap_or_default()),
-        wait_max: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default()),
+        wait_max: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default()).min(WAIT_MAX),
         zstd_allowed: version >= ZSTD_SINCE,
     }
 }

@@ -22,6 +22,7 @@ use crate::cluster::view::Topic;
 use crate::error::{ACK_TIMED_OUT, Asked, STOPPING, of_batch, of_metastore, of_outcome};
 use crate::fetch::wait::PartitionKey;
 use crate::frame::BytePermit;
+use crate::handlers::wire::text;
 use crate::metrics::{BATCHES_REFUSED, PRODUCE_BYTES};
 use crate::produce::ack::{AckLevel, BatchAck, PendingAck};
 use crate::produce::buffer::Entry;
@@ -158,7 +159,8 @@ impl Intake<'_> {
         });
         let partitions = partitions.collect();
         TopicFate {
-            name: data.name,
+            // A copy: the name is a piece of the frame, which would stay in memory until the answer leaves, counted no more.
+            name: kafka_protocol::messages::TopicName(text(&data.name)),
             id: data.topic_id,
             partitions,
         }

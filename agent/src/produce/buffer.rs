@@ -3,7 +3,7 @@
 //! An object is sealed when it is full, or one interval after the last one was; after a longer silence the first batch
 //! waits only a short linger for company. So light traffic gets the latency of a PUT, and the PUT rate stays bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl SealReason {
 #[derive(Debug)]
 pub struct Buffer {
     rules: SealRules,
-    entries: Vec<Entry>,
+    entries: VecDeque<Entry>,
     bytes: usize,
     first_at: Option<Instant>,
     last_seal: Option<Instant>,
@@ -90,7 +90,7 @@ impl Buffer {
     pub fn new(rules: SealRules) -> Self {
         Self {
             rules,
-            entries: Vec::new(),
+            entries: VecDeque::new(),
             bytes: 0,
             first_at: None,
             last_seal: None,
@@ -101,17 +101,18 @@ impl Buffer {
     pub fn push(&mut self, entry: Entry, now: Instant) {
         self.first_at.get_or_insert(now);
         self.bytes += entry.bytes.len();
-        self.entries.push(entry);
+        self.entries.push_back(entry);
     }
 
     /// Puts batches that lost their slot before everything newer, to be sealed at once.
-    pub fn push_front(&mut self, mut lost: Vec<Entry>, now: Instant) {
+    pub fn push_front(&mut self, lost: Vec<Entry>, now: Instant) {
         if lost.is_empty() {
             return;
         }
         self.bytes += lost.iter().map(|entry| entry.bytes.len()).sum::<usize>();
-        lost.append(&mut self.entries);
-        self.entries = lost;
+        for entry in lost.into_iter().rev() {
+            self.entries.push_front(entry);
+        }
         self.first_at = Some(self.first_at.unwrap_or(now));
         self.last_seal = None;
     }
@@ -150,12 +151,12 @@ impl Buffer {
         Some((at, SealReason::Time))
     }
 
-    /// Takes the batches of one object: until it is full, or its footer has no more room.
+    /// Takes the batches of one object: until it is full, or its footer has no more room. The work follows what is taken, not what
+    /// stays: while S3 is away that may be a million times as much.
     pub fn take(&mut self, now: Instant) -> Vec<Entry> {
         let count = fitting(&self.entries).min(filling(&self.entries, self.rules.bytes));
-        let rest = self.entries.split_off(count);
-        let taken = std::mem::replace(&mut self.entries, rest);
-        self.bytes = self.entries.iter().map(|entry| entry.bytes.len()).sum();
+        let taken: Vec<Entry> = self.entries.drain(..count).collect();
+        self.bytes -= taken.iter().map(|entry| entry.bytes.len()).sum::<usize>();
         self.first_at = (!self.entries.is_empty()).then_some(now);
         // What did not fit has waited long enough.
         self.last_seal = self.entries.is_empty().then_some(now);
@@ -164,7 +165,7 @@ impl Buffer {
 }
 
 /// How many of `entries`, from the first on, make an object of `bytes`; all of them if they are fewer bytes.
-fn filling(entries: &[Entry], bytes: usize) -> usize {
+fn filling(entries: &VecDeque<Entry>, bytes: usize) -> usize {
     let mut sum = 0;
     let full = entries.iter().position(|entry| {
         sum += entry.bytes.len();
@@ -174,7 +175,7 @@ fn filling(entries: &[Entry], bytes: usize) -> usize {
 }
 
 /// How many of `entries`, from the first on, one footer has room for; at least one.
-fn fitting(entries: &[Entry]) -> usize {
+fn fitting(entries: &VecDeque<Entry>) -> usize {
     let mut topics: BTreeMap<TopicId, usize> = BTreeMap::new();
     let mut name_bytes = 0;
     for (n, entry) in entries.iter().enumerate() {

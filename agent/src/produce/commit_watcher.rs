@@ -28,6 +28,9 @@ use crate::produce::invoke::{self, CommitFunction};
 
 /// Most slots of one commit.
 const SLOTS_MAX: usize = 64;
+/// Most bytes of footers in one commit: an invocation takes 6 MB, in which they stand as base64.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const FOOTER_BYTES_MAX: usize = 4 << 20;
 /// Wait after a failed commit or question; doubles up to the largest.
 const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -228,11 +231,12 @@ impl CommitWatcher {
     }
 
     fn next_slots(&self, waiting: &VecDeque<WaitingSlot>) -> Vec<SlotFooter> {
-        let mut batches = 0;
+        let (mut batches, mut bytes) = (0, 0);
         let fits = |slot: &&WaitingSlot| {
             let first = batches == 0;
             batches += slot.footer.footer.batches.len().max(1);
-            first || batches <= self.batches_max
+            bytes += slot.footer.tail.len();
+            first || (batches <= self.batches_max && bytes <= FOOTER_BYTES_MAX)
         };
         waiting
             .iter()

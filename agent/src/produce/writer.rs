@@ -324,6 +324,7 @@ impl Writer {
         let lost = left.into_lost();
         warn!(stream.id = %next, batches = lost.len(), "lost batches are sent again on a new stream");
         self.buffer.push_front(lost, Instant::now());
+        gauge!(UNCOMMITTED_SLOTS).set(self.stream.uncommitted() as f64);
     }
 
     /// Whether all that was taken in is decided, committed and told.
