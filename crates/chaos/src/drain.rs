@@ -1,11 +1,11 @@
 //! After the faults: everything runs again, the load hears of all its records, and nothing is left undone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dev_stack::{Stack, Switch};
-use tokio::time::{Instant, sleep};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::load::{Load, Producing, so_far};
 use crate::say::Diary;
@@ -15,6 +15,8 @@ const PRODUCERS_WITHIN: Duration = Duration::from_secs(360);
 /// Lease, sweep grace and a few sweeps.
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two strikes at Postgres it answers sooner.
+const SQL_WITHIN: Duration = Duration::from_secs(10);
 
 /// Heals what can be healed twice without harm.
 pub(crate) async fn heal(stack: &Stack, diary: &Diary) {
@@ -54,7 +56,7 @@ pub(crate) async fn producers(loads: &[Load], producing: Producing, diary: &Diar
 }
 
 /// Waits until no event waits, no slot is pending, and the streams of dead agents have their end.
-pub(crate) async fn settled(stack: &Arc<Stack>, diary: &Diary) -> Result<()> {
+pub(crate) async fn settled(stack: &Stack, diary: &Diary) -> Result<()> {
     let deadline = Instant::now() + SETTLED_WITHIN;
     let live = stack.config().agents.len().to_string();
     loop {
@@ -75,14 +77,13 @@ pub(crate) async fn settled(stack: &Arc<Stack>, diary: &Diary) -> Result<()> {
     }
 }
 
-/// One value out of the stack's database.
-pub(crate) async fn sql(stack: &Arc<Stack>, query: &'static str) -> Result<String> {
-    let stack = Arc::clone(stack);
-    let asked = tokio::task::spawn_blocking(move || {
-        let mut psql = stack.postgres().client("psql");
-        psql.args(["-d", "testdb", "-AtX", "-c", query]).output()
-    });
-    let output = asked.await?.context("cannot run psql")?;
+/// One value out of the stack's database, which may be frozen or away.
+pub(crate) async fn sql(stack: &Stack, query: impl AsRef<str>) -> Result<String> {
+    let mut psql = Command::from(stack.postgres().client("psql"));
+    psql.args(["-d", "testdb", "-AtX", "-c", query.as_ref()])
+        .kill_on_drop(true);
+    let asked = timeout(SQL_WITHIN, psql.output()).await;
+    let output = asked.context("Postgres does not answer")?.context("cannot run psql")?;
     ensure!(
         output.status.success(),
         "psql: {}",

@@ -1,5 +1,6 @@
 //! The judges: the oracle on each kind of load, and the audit of index against bucket.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -10,6 +11,7 @@ use oracle::audit::{self, AuditConfig, AuditState, Check, Ended, Finding, Listen
 
 use crate::load::Load;
 use crate::say::Diary;
+use crate::tail::Log;
 
 /// Findings of the audit that are quoted.
 const FINDINGS_MAX: usize = 20;
@@ -42,6 +44,23 @@ pub(crate) async fn verdicts(loads: &[Load], diary: &Diary) -> Result<Vec<(&'sta
         reports.push((load.name, report));
     }
     Ok(reports)
+}
+
+/// Compares what the live readers were served with what was read back.
+pub(crate) fn live_readers(loads: &[Load], served: &BTreeMap<(String, i32), Log>, diary: &Diary) -> Result<()> {
+    for ((topic, partition), log) in served {
+        let of_load = loads.iter().find(|load| load.oracle.topics().contains(topic));
+        let load = of_load.with_context(|| format!("{topic} is of no load"))?;
+        let there = load.oracle.log_read(topic, *partition, log.next_offset)?;
+        if let Some(offsets) = there.first_difference(&log.digest) {
+            diary.violation(format!(
+                "{topic}/{partition}: a live reader was served something else than lies there, from offset {} or one of the {} after it on",
+                offsets.start,
+                offsets.end - offsets.start
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Audits the deployment; returns what was looked at, in words.

@@ -53,9 +53,10 @@ pub(crate) async fn run(config: &Config, seed: u64) -> Result<Report> {
     .await;
     drain::producers(&loads, producing, &diary).await?;
     drain::settled(&stack, &diary).await?;
-    let (tail_records, findings) = tokio::task::spawn_blocking(move || tails.finish(TAILS_WITHIN)).await??;
-    findings.into_iter().for_each(|finding| diary.violation(finding));
+    let mut served = tokio::task::spawn_blocking(move || tails.finish(TAILS_WITHIN)).await??;
+    std::mem::take(&mut served.findings).into_iter().for_each(|finding| diary.violation(finding));
     let judged = inspect::verdicts(&loads, &diary).await?;
+    inspect::live_readers(&loads, &served.logs, &diary)?;
     let audit = inspect::audit(&stack, &diary).await?;
     let streams = drain::sql(&stack, STREAMS).await?;
     for fault in census.missing(&Fault::ALL) {
@@ -75,7 +76,7 @@ pub(crate) async fn run(config: &Config, seed: u64) -> Result<Report> {
         seconds: diary.elapsed_s(),
         records_checked: loads.iter().map(LoadReport::checked).sum(),
         loads,
-        tail_records,
+        tail_records: served.records,
         faults: census.counts(),
         audit,
         streams,

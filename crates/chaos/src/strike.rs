@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use dev_stack::events::EventFault;
 use dev_stack::s3::{Outage, S3Fault, S3FaultRate};
 use dev_stack::{Stack, Switch};
 use tokio::time::{Instant, sleep};
 
 use crate::dice::Dice;
+use crate::drain::sql;
 use crate::fault::Fault;
 
 /// A part that cannot start because others are away is started again, as ECS does; but not for ever.
@@ -20,7 +21,7 @@ pub(crate) async fn strike(stack: &Stack, fault: Fault, dice: &Dice) -> Result<u
     let agent = dice.below(stack.config().agents.len());
     match fault {
         Fault::AgentKilled => restart_agent(stack, agent, Switch::Kill, dice.seconds(0, 3)).await,
-        Fault::AgentRestarted => restart_agent(stack, agent, Switch::Stop, Duration::ZERO).await,
+        Fault::AgentRestarted => stop_and_start_agent(stack, agent).await,
         Fault::AgentFrozen => freeze_agent(stack, agent, dice).await,
         Fault::PostgresStopped => restart_postgres(stack, Switch::Stop, dice).await,
         Fault::PostgresKilled => restart_postgres(stack, Switch::Kill, dice).await,
@@ -75,16 +76,42 @@ async fn restart_agent(stack: &Stack, n: usize, how: Switch, pause: Duration) ->
     start_agent(stack, n).await
 }
 
+/// A hit only if it stopped in order: one that was given up by its leash, as while S3 is away, was killed.
+async fn stop_and_start_agent(stack: &Stack, n: usize) -> Result<u64> {
+    let how = stack.stop_agent(n).await.context("it does not run")?;
+    start_agent(stack, n).await?;
+    Ok(u64::from(how == "exit status 0"))
+}
+
 /// Starts agent `n`, again and again while what it needs is away.
 pub(crate) async fn start_agent(stack: &Stack, n: usize) -> Result<u64> {
     eventually("an agent", async || stack.start_agent(n).await).await
 }
 
-/// Longer than the lease and the sweep's grace together, so that its stream ends without it.
+/// Longer than the lease and the sweep's grace together, so that its stream ends without it. A hit only if it did: other faults may
+/// have kept the sweep away.
 async fn freeze_agent(stack: &Stack, n: usize, dice: &Dice) -> Result<u64> {
     stack.switch_agent(n, Switch::Pause).await?;
+    let stream = stream_of(stack, n).await;
     sleep(dice.seconds(14, 18)).await;
-    stack.switch_agent(n, Switch::Resume).await.map(|()| 1)
+    let ended = match stream {
+        Ok(stream) => has_ended(stack, &stream).await.unwrap_or(false),
+        Err(_) => false,
+    };
+    stack.switch_agent(n, Switch::Resume).await?;
+    Ok(u64::from(ended))
+}
+
+async fn stream_of(stack: &Stack, n: usize) -> Result<String> {
+    let port = stack.config().agents[n].kafka;
+    let stream = sql(stack, format!("select stream_id from agents where port = {port}")).await?;
+    ensure!(!stream.is_empty(), "agent {n} has no lease");
+    Ok(stream)
+}
+
+async fn has_ended(stack: &Stack, stream: &str) -> Result<bool> {
+    let query = format!("select end_seq is not null from streams where stream_id = '{stream}'");
+    Ok(sql(stack, query).await? == "t")
 }
 
 async fn restart_postgres(stack: &Stack, how: Switch, dice: &Dice) -> Result<u64> {

@@ -1,4 +1,5 @@
-//! Readers that follow the load while everything goes wrong: what they are served must be contiguous and sent by the load.
+//! Readers that follow the load while everything goes wrong: what they are served must be contiguous, sent by the load, and what lies
+//! there in the end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use oracle::LogDigest;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -24,7 +26,7 @@ const FINDINGS_MAX: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Tails {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<Result<()>>>,
+    threads: Vec<JoinHandle<Result<Followed>>>,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +36,22 @@ struct Shared {
     findings: Mutex<Vec<String>>,
 }
 
-type Next = BTreeMap<(String, i32), i64>;
+/// What a reader was served of each topic's partitions.
+type Followed = BTreeMap<(String, i32), Log>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) next_offset: i64,
+    pub(crate) digest: LogDigest,
+}
+
+/// What all readers were served, and what was wrong with it.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) records: u64,
+    pub(crate) logs: Followed,
+    pub(crate) findings: Vec<String>,
+}
 
 impl Tails {
     pub(crate) fn start(loads: &[Load], bootstrap: &str) -> Result<Self> {
@@ -51,8 +68,8 @@ impl Tails {
         })
     }
 
-    /// Reads to the end, for `patience` at most. Returns how many records were read and what was wrong.
-    pub(crate) fn finish(self, patience: Duration) -> Result<(u64, Vec<String>)> {
+    /// Reads to the end, for `patience` at most.
+    pub(crate) fn finish(self, patience: Duration) -> Result<Served> {
         self.shared.finish.store(true, Ordering::SeqCst);
         let deadline = Instant::now() + patience;
         while !self.threads.iter().all(JoinHandle::is_finished) {
@@ -63,8 +80,9 @@ impl Tails {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+        let mut logs = Followed::new();
         for thread in self.threads.into_iter().filter(JoinHandle::is_finished) {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            logs.append(&mut thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
         let findings = self
             .shared
@@ -72,7 +90,11 @@ impl Tails {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        Ok((self.shared.read.load(Ordering::SeqCst), findings))
+        Ok(Served {
+            records: self.shared.read.load(Ordering::SeqCst),
+            logs,
+            findings,
+        })
     }
 }
 
@@ -85,17 +107,17 @@ impl Shared {
     }
 }
 
-fn follow(shared: &Shared, bootstrap: &str, topics: &[String]) -> Result<()> {
+fn follow(shared: &Shared, bootstrap: &str, topics: &[String]) -> Result<Followed> {
     let consumer = consumer(bootstrap, topics)?;
-    let mut next = Next::new();
+    let mut followed = Followed::new();
     for topic in topics {
-        next.extend((0..PARTITIONS).map(|partition| ((topic.clone(), partition), 0)));
+        followed.extend((0..PARTITIONS).map(|partition| ((topic.clone(), partition), Log::default())));
     }
     loop {
         match consumer.poll(Duration::from_millis(200)) {
-            Some(Ok(message)) => look_at(shared, &mut next, &message),
+            Some(Ok(message)) => look_at(shared, &mut followed, &message),
             Some(Err(error)) => note_if_final(shared, &error),
-            None if shared.finish.load(Ordering::SeqCst) && at_the_end(&consumer, &next) => return Ok(()),
+            None if shared.finish.load(Ordering::SeqCst) && at_the_end(&consumer, &followed) => return Ok(followed),
             None => {}
         }
     }
@@ -123,18 +145,20 @@ fn consumer(bootstrap: &str, topics: &[String]) -> Result<BaseConsumer> {
     Ok(consumer)
 }
 
-fn look_at(shared: &Shared, next: &mut Next, message: &BorrowedMessage<'_>) {
+fn look_at(shared: &Shared, followed: &mut Followed, message: &BorrowedMessage<'_>) {
     shared.read.fetch_add(1, Ordering::Relaxed);
     let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-    let expected = next.entry((topic.to_owned(), partition)).or_insert(0);
-    if offset != *expected {
+    let log = followed.entry((topic.to_owned(), partition)).or_default();
+    if offset != log.next_offset {
         shared.found(format!(
             "{topic}/{partition}: offset {offset} was served after {}",
-            *expected - 1
+            log.next_offset - 1
         ));
     }
-    *expected = offset + 1;
-    if oracle::sender_of(topic, partition, message.key().unwrap_or_default()).is_none() {
+    log.next_offset = offset + 1;
+    let sender = oracle::sender_of(topic, partition, message.key().unwrap_or_default());
+    log.digest.add(sender);
+    if sender.is_none() {
         shared.found(format!(
             "{topic}/{partition}: offset {offset} holds a record that nobody sent there"
         ));
@@ -160,9 +184,9 @@ fn note_if_final(shared: &Shared, error: &KafkaError) {
     }
 }
 
-fn at_the_end(consumer: &BaseConsumer, next: &Next) -> bool {
-    next.iter().all(|((topic, partition), next)| {
+fn at_the_end(consumer: &BaseConsumer, followed: &Followed) -> bool {
+    followed.iter().all(|((topic, partition), log)| {
         let watermarks = consumer.fetch_watermarks(topic, *partition, WATERMARK_TIMEOUT);
-        watermarks.is_ok_and(|(_, high)| *next >= high)
+        watermarks.is_ok_and(|(_, high)| log.next_offset >= high)
     })
 }

@@ -159,6 +159,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
+    /// What may hold anything is not judged, so it counts, whether something that was acked is missing or not.
     fn unfinished(self) -> anyhow::Result<Vec<String>> {
         self.ledger.settle()?;
         let reader = self.ledger.reader()?;
@@ -169,9 +170,12 @@ impl<'a> Reader<'a> {
         let mut unfinished = Vec::new();
         for (target, next_offset) in &self.next_offsets {
             let missing = ledger::missing(&reader, target)?;
-            if missing > 0 {
+            let end = self.client.fetch_watermarks(&target.topic, target.partition, WATERMARK_TIMEOUT);
+            let end = end.map(|(_, high)| high);
+            if missing > 0 || !end.as_ref().is_ok_and(|high| next_offset >= high) {
+                let end = end.map_or_else(|_| "unknown".to_owned(), |high| high.to_string());
                 unfinished.push(format!(
-                    "{}/{} at offset {next_offset} ({missing} acked records not seen{error})",
+                    "{}/{} at offset {next_offset} of {end} ({missing} acked records not seen{error})",
                     target.topic, target.partition
                 ));
             }

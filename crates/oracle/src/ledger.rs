@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use rusqlite::{Connection, OpenFlags, params};
 
+use crate::log_digest::LogDigest;
 use crate::record::{Decoded, RecordId, Target};
 
 /// Entries that may wait for the writer.
@@ -119,6 +120,20 @@ pub(crate) fn missing(reader: &Connection, target: &Target) -> rusqlite::Result<
                                AND read.producer = sent.producer AND read.sequence = sent.sequence)",
         )?
         .query_row(params![target.topic, target.partition], |row| row.get(0))
+}
+
+/// What was read of `target` below `offset`, in the order of offsets.
+pub(crate) fn log_below(reader: &Connection, target: &Target, offset: i64) -> rusqlite::Result<LogDigest> {
+    let mut statement = reader.prepare_cached(
+        "SELECT producer, sequence FROM read WHERE topic = ?1 AND partition = ?2 AND \"offset\" < ?3 ORDER BY \"offset\"",
+    )?;
+    let mut rows = statement.query(params![target.topic, target.partition, offset])?;
+    let mut digest = LogDigest::default();
+    while let Some(row) = rows.next()? {
+        let (producer, sequence): (Option<u32>, Option<u64>) = (row.get(0)?, row.get(1)?);
+        digest.add(producer.zip(sequence));
+    }
+    Ok(digest)
 }
 
 /// Opens a ledger and lays out its tables; the judge's tests do so in memory.

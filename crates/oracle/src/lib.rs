@@ -18,6 +18,7 @@ mod deliveries;
 mod in_memory;
 mod judge;
 mod ledger;
+mod log_digest;
 mod produce;
 mod record;
 mod report;
@@ -26,6 +27,7 @@ mod topics;
 pub use config::{Acks, Compression, OracleConfig, Ordering};
 pub use in_memory::{Judgement, MemoryLedger, NamedRecord, RecordName, named_record, sender_of};
 pub use judge::{Invariant, Totals, Verdict};
+pub use log_digest::LogDigest;
 pub use produce::ProduceSummary;
 pub use report::Report;
 
@@ -167,6 +169,12 @@ impl Oracle {
             unfinished: consumed.unfinished,
             elapsed: self.started.elapsed(),
         })
+    }
+
+    /// What the last verification found in a partition below `offset`, to be compared with what another reader was served.
+    pub fn log_read(&self, topic: &str, partition: i32, offset: i64) -> anyhow::Result<LogDigest> {
+        let reader = self.ledger.reader()?;
+        ledger::log_below(&reader, &Target::new(topic, partition), offset).context("could not read the ledger")
     }
 
     fn targets(&self) -> Vec<Target> {

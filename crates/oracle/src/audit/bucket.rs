@@ -163,7 +163,8 @@ impl Audit {
             Standing::Past => Ok(Some(Some(orphan(slot)))),
             Standing::Waiting if !too_long => Ok(None),
             Standing::Waiting => Ok(Some(self.unindexed(slot).await?)),
-            Standing::Committed(_) | Standing::Below | Standing::Unknown => Ok(Some(None)),
+            Standing::Below => Ok(Some(self.below_the_gate(slot).await?)),
+            Standing::Committed(_) | Standing::Unknown => Ok(Some(None)),
         }
     }
 
