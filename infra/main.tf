@@ -13,8 +13,9 @@ locals {
 
   agents_max = var.zones * var.agents.max
 
-  # While a deployment is rolled out, old and new agents stand side by side.
-  connections_max = 2 * local.agents_max * var.agents.pool_size + 2 * local.function_invocations_max + 10
+  # While a version is rolled out, old and new agents stand side by side, and sandboxes of the old function keep their connections until
+  # Lambda ends them: hence both twice. An agent waits for notifications (LISTEN) on a connection beside its pool; a sandbox has two.
+  connections_max = 2 * local.agents_max * (var.agents.pool_size + 1) + 2 * 2 * local.function_invocations_max + 10
 
   # Events, the sweep, and with `invoke` one commit in flight per agent.
   function_invocations_max = var.function_concurrency + 1 + (var.commit_path == "invoke" ? 2 * local.agents_max : 0)
@@ -51,7 +52,7 @@ resource "aws_sns_topic" "alarms" {
   lifecycle {
     precondition {
       condition     = local.connections_max <= var.database.max_connections
-      error_message = "Agents and function may open ${local.connections_max} connections at once (2 x zones x agents.max x agents.pool_size while a deployment is rolled out, 2 for each of up to ${local.function_invocations_max} invocations, 10 to spare), but database.max_connections is ${var.database.max_connections}."
+      error_message = "Agents and function may open ${local.connections_max} connections at once (while a version is rolled out 2 x zones x agents.max x (agents.pool_size + 1), and 2 x 2 for each of up to ${local.function_invocations_max} invocations; 10 to spare), but database.max_connections is ${var.database.max_connections}."
     }
   }
 }

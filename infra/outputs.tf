@@ -30,15 +30,27 @@ output "dashboard_url" {
 }
 
 output "prometheus_target" {
-  description = "A DNS name with the address of every agent (dns_sd_configs, type A, port 9090). Scrapers are let in by scrape_cidrs."
+  description = "A DNS name with the addresses of the agents (dns_sd_configs, type A, port 9090), of eight at most: with more, ask Cloud Map (infra/README.md). Scrapers are let in by scrape_cidrs."
   value       = module.agent.scrape_name
 }
 
+locals {
+  ecs = "--region ${data.aws_region.this.name} --cluster ${module.agent.cluster}"
+}
+
 output "migrate_command" {
-  description = "Brings the database schema up to this version. Agents of a new version start once it has run."
-  value = join(" ", [
-    "aws ecs run-task --region ${data.aws_region.this.name} --cluster ${module.agent.cluster} --launch-type FARGATE",
-    "--task-definition ${module.agent.migrate_task}",
-    "--network-configuration 'awsvpcConfiguration={subnets=[${join(",", values(module.network.agent_subnets))}],securityGroups=[${module.network.security_groups.agent}]}'",
-  ])
+  description = "Brings the database schema up to this version, waits for the end, and fails if that failed. Agents of a new version start once it has run."
+  # In a process of its own, so that it leaves nothing in the shell that evaluates it.
+  value = <<-EOT
+    (
+      task=$(aws ecs run-task ${local.ecs} --launch-type FARGATE --task-definition ${module.agent.migrate_task} \
+        --network-configuration 'awsvpcConfiguration={subnets=[${join(",", values(module.network.agent_subnets))}],securityGroups=[${module.network.security_groups.agent}]}' \
+        --query 'tasks[0].taskArn' --output text) || exit 1
+      [ "$task" != None ] || { echo 'migrate: ECS started no task' >&2; exit 1; }
+      aws ecs wait tasks-stopped ${local.ecs} --tasks "$task" || exit 1
+      ended=$(aws ecs describe-tasks ${local.ecs} --tasks "$task" --query 'tasks[0].[containers[0].exitCode,stoppedReason]' --output text) || exit 1
+      echo "migrate: exit code and reason: $ended (log group ${module.agent.migrate_log_group})"
+      [ "$${ended%%[!0-9]*}" = 0 ]
+    )
+  EOT
 }

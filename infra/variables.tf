@@ -174,7 +174,7 @@ variable "agents" {
 }
 
 variable "database" {
-  description = "Postgres: `aurora` (Serverless v2; sized by min_acu and max_acu) or `rds` (one instance_class with storage_gib). standby: a second one in another zone. max_connections: what it is configured for; each takes about 10 MB."
+  description = "Postgres: `aurora` (Serverless v2; sized by min_acu and max_acu) or `rds` (one instance_class with storage_gib). standby: a second one in another zone. max_connections: what it is configured for; each takes about 10 MB; a change wants a reboot (infra/README.md, Scale)."
   type = object({
     engine          = optional(string, "aurora")
     min_acu         = optional(number, 1)
@@ -182,7 +182,7 @@ variable "database" {
     instance_class  = optional(string, "db.t4g.small")
     storage_gib     = optional(number, 20)
     standby         = optional(bool, true)
-    max_connections = optional(number, 400)
+    max_connections = optional(number, 500)
   })
   default = {}
 

@@ -14,7 +14,7 @@ database = {
   engine          = "rds"
   instance_class  = "db.t4g.small"
   standby         = false
-  max_connections = 100
+  max_connections = 120
 }
 
 function_concurrency = 10

@@ -15,7 +15,7 @@ database = {
   min_acu         = 1
   max_acu         = 8
   standby         = true
-  max_connections = 400
+  max_connections = 500
 }
 
 function_concurrency = 20

@@ -1,7 +1,7 @@
 """Checks a deployment on the emulated AWS.
 
     check.py cost STATE PROFILE                           infra/README.md says what it costs
-    check.py words STATE                                  settings and log lines that Terraform names exist, the queue's delay fits who commits,
+    check.py words STATE                                  settings, log lines and counters that Terraform names exist, the queue's delay fits who commits,
                                                           and programs and collector fit each other
     check.py run STATE BINARIES WORK ROLES                the real programs work on it; writes down which keys were which role's
     check.py policies STATE CALLS ROLES                   their calls, and AWS's own, against the rendered policies and the ways out
@@ -30,6 +30,7 @@ def main(what, state, *rest):
         words.check_settings(deployment)
         words.check_delay(deployment)
         words.check_log_alarms(deployment)
+        words.check_counter_alarms(deployment)
         collector.check(deployment)
     elif what == "cost":
         cost.check(deployment, *rest)

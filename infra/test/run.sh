@@ -158,7 +158,7 @@ express() {
     say "dev: S3 Express planned"
 }
 
-too_many_connections_are_refused() { refused 'database.max_connections is 100' "$@" -var function_concurrency=40; }
+too_many_connections_are_refused() { refused 'database.max_connections is 120' "$@" -var function_concurrency=40; }
 
 # refused WORDS VARIABLES...: no plan is made with them, and this is why.
 refused() {

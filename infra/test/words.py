@@ -1,4 +1,4 @@
-"""Words that Terraform and the programs must have in common, and that no compiler compares: names of settings and log lines."""
+"""Words that Terraform and the programs must have in common, and that no compiler compares: names of settings, log lines, and counters."""
 
 import re
 from pathlib import Path
@@ -61,3 +61,27 @@ def check_log_alarms(deployment):
         for words in re.findall(r'\$\.message = "([^"]+)"', metric_filter["pattern"]):
             assert f'"{words}"' in sources, f"{metric_filter['name']}: nobody logs {words!r}"
             print(f"  {metric_filter['name']}: {words!r} is in the sources")
+
+
+def check_counter_alarms(deployment):
+    """So would a counter of the function that was renamed, or that is counted elsewhere."""
+    namespace = deployment.function_settings()["YAKS_EMF_NAMESPACE"]
+    of_logs = {m["metric_transformation"][0]["name"] for m in deployment.all("aws_cloudwatch_log_metric_filter")}
+    alarms = [alarm for alarm in deployment.all("aws_cloudwatch_metric_alarm") if alarm["namespace"].startswith("yaks/")]
+    rows = documented_counters()
+    for alarm in alarms:
+        assert alarm["namespace"] == namespace, f"{alarm['alarm_name']}: the function counts in {namespace}"
+        name, labels = alarm["metric_name"], alarm["dimensions"] or {}
+        if name in of_logs:
+            continue
+        assert name in rows, f"{alarm['alarm_name']}: the function does not count {name}"
+        for label, value in labels.items():
+            assert f"`{label}`:" in rows[name] and f"`{value}`" in rows[name], f"{alarm['alarm_name']}: no {name} with {label}={value}"
+        print(f"  {alarm['alarm_name']}: {name} {labels} is counted by the function")
+
+
+def documented_counters():
+    """Name => line of the function's counters in docs/metrics.md, which a test there keeps equal to the code."""
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    table = text.split("<!-- metrics:function:begin -->")[1].split("<!-- metrics:function:end -->")[0]
+    return {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `") and "| counter |" in line}

@@ -18,6 +18,11 @@ locals {
       pattern     = "{ $.level = \"ERROR\" }"
       description = "Sidecars log errors. Agents read S3 meanwhile."
     }
+    migrate-error-lines = {
+      group       = "migrate"
+      pattern     = "{ $.level = \"ERROR\" }"
+      description = "The migrations failed. Agents of the new version wait for them; do not go on with an upgrade."
+    }
   }
 }
 

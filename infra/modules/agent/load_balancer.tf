@@ -60,7 +60,8 @@ resource "aws_route53_record" "zone" {
   records = ["${each.key}.${aws_lb.this.dns_name}"]
 }
 
-# Addresses of the tasks themselves, for Prometheus (dns_sd_configs).
+# Addresses of the tasks themselves, for Prometheus (dns_sd_configs). An answer has eight of them at most (MULTIVALUE), whoever asks: of
+# more agents Cloud Map's API knows all. A name for each zone would not end that, and an ECS service registers under one name only.
 resource "aws_service_discovery_private_dns_namespace" "this" {
   name = "${var.name}.internal"
   vpc  = var.vpc_id

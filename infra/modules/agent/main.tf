@@ -15,6 +15,9 @@ resource "aws_ecs_cluster" "this" {
     name  = "containerInsights"
     value = "enabled"
   }
+
+  # Made before Insights would make it, and deleted after it has ended.
+  depends_on = [aws_cloudwatch_log_group.insights]
 }
 
 resource "aws_cloudwatch_log_group" "this" {

@@ -6,7 +6,7 @@ output "bootstrap_servers" {
 }
 
 output "scrape_name" {
-  description = "DNS name with the address of every agent; metrics are on port 9090."
+  description = "DNS name with the addresses of the agents, eight at most; metrics are on port 9090."
   value       = "${aws_service_discovery_service.agents.name}.${aws_service_discovery_private_dns_namespace.this.name}"
 }
 
@@ -16,9 +16,11 @@ output "otlp_endpoint" {
 }
 
 output "migrate_task" {
-  description = "Task definition that brings the schema up to date, this version of it."
-  value       = aws_ecs_task_definition.migrate.arn
+  # Without a revision: ECS takes the newest, also after an apply that targets nothing but this task, which leaves outputs as they are.
+  description = "Task definition that brings the schema up to date."
+  value       = aws_ecs_task_definition.migrate.family
 }
 
+output "migrate_log_group" { value = aws_cloudwatch_log_group.this["migrate"].name }
 output "load_balancer_suffix" { value = aws_lb.this.arn_suffix }
 output "services" { value = [for service in aws_ecs_service.this : service.name] }

@@ -1,6 +1,6 @@
 resource "aws_cloudwatch_metric_alarm" "connections" {
   alarm_name        = "${var.name}-postgres-connections"
-  alarm_description = "Postgres runs out of connections: raise database.max_connections, or lower agents.pool_size or function_concurrency."
+  alarm_description = "Postgres runs out of connections: raise database.max_connections, which wants a reboot (infra/README.md, Scale), or lower agents.pool_size or function_concurrency."
 
   namespace           = "AWS/RDS"
   metric_name         = "DatabaseConnections"
@@ -17,7 +17,7 @@ resource "aws_cloudwatch_metric_alarm" "connections" {
 
 resource "aws_cloudwatch_metric_alarm" "load" {
   alarm_name        = "${var.name}-postgres-load"
-  alarm_description = "Postgres is at its limit: raise database.max_acu or take a larger instance_class. Commits become slow, then late."
+  alarm_description = "Postgres is at its limit: raise database.max_acu, or take a larger instance_class, which restarts it. Commits become slow, then late."
 
   namespace           = "AWS/RDS"
   metric_name         = local.aurora ? "ACUUtilization" : "CPUUtilization"

@@ -38,6 +38,9 @@ resource "aws_rds_cluster" "this" {
   skip_final_snapshot             = !var.protect
   final_snapshot_identifier       = var.protect ? "${var.name}-final" : null
 
+  # A higher max_acu is wanted now, and costs no restart.
+  apply_immediately = true
+
   serverlessv2_scaling_configuration {
     min_capacity = var.database.min_acu
     max_capacity = var.database.max_acu

@@ -8,7 +8,9 @@ locals {
 
   # fsync and synchronous_commit stay as they are, which is on.
   parameters = {
-    "rds.force_ssl"                       = { value = "1", apply = "immediate" }
+    # RDS has it at 1 to begin with, as "pending-reboot", and takes no change of the way alone: every plan would show one. Aurora has 0.
+    "rds.force_ssl" = { value = "1", apply = local.aurora ? "immediate" : "pending-reboot" }
+    # Postgres takes it when it starts, and Terraform starts nothing anew (infra/README.md, Scale).
     "max_connections"                     = { value = tostring(var.database.max_connections), apply = "pending-reboot" }
     "idle_in_transaction_session_timeout" = { value = "60000", apply = "immediate" }
   }

@@ -31,6 +31,10 @@ resource "aws_db_instance" "this" {
   vpc_security_group_ids              = [var.security_group_id]
   parameter_group_name                = aws_db_parameter_group.this[0].name
 
+  # Else a larger instance_class, which postgres-load asks for, would wait up to a week for the maintenance window. It is a restart:
+  # agents take records meanwhile, and acks=all waits.
+  apply_immediately = true
+
   multi_az                        = var.database.standby
   storage_type                    = "gp3"
   allocated_storage               = var.database.storage_gib

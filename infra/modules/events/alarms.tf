@@ -1,9 +1,11 @@
-# The oldest event that was not dealt with: how long an object waits for its offsets, unless an agent commits it meanwhile.
+# The oldest event that was not dealt with: how long an object waits for its offsets, unless an agent commits it meanwhile. SQS leaves out
+# messages that were received three times or more. How many messages there are would not tell, since under traffic there always are some.
+# So this alarm is for events that nobody takes; function-retries, beside the function, is for those that come again and again.
 resource "aws_cloudwatch_metric_alarm" "unsequenced" {
   count = var.event_source == "none" ? 0 : 1
 
   alarm_name        = "${var.name}-unsequenced"
-  alarm_description = "Events wait for the function: is Postgres down, or the function throttled or failing? Agents commit their own objects meanwhile."
+  alarm_description = "Events wait for the function: is it throttled, or are its commits slow? Agents commit their own objects meanwhile."
 
   namespace           = local.queued ? "AWS/SQS" : "AWS/Lambda"
   metric_name         = local.queued ? "ApproximateAgeOfOldestMessage" : "AsyncEventAge"

@@ -49,9 +49,30 @@ resource "aws_cloudwatch_metric_alarm" "log" {
 }
 
 locals {
+  # To a queue the function gives back the messages that it cannot deal with now, so such an invocation is no error to Lambda. Its own
+  # counter has those (docs/metrics.md); Errors has the sweeps that fail, one a minute and Lambda's repetitions of them.
   function_alarms = {
-    function-errors    = { metric = "Errors", threshold = 5, description = "Invocations fail: most likely Postgres cannot be reached. Events wait in the queue." }
-    function-throttles = { metric = "Throttles", threshold = 5, description = "The account's or the function's concurrency is used up. Events wait." }
+    function-retries = {
+      namespace   = local.metrics_namespace
+      metric      = "yaks_materializer_objects_total"
+      dimensions  = { result = "retry" }
+      threshold   = 0
+      description = "Objects cannot be committed and are tried again and again: Postgres or S3 cannot be reached. Agents commit their own meanwhile."
+    }
+    function-errors = {
+      namespace   = "AWS/Lambda"
+      metric      = "Errors"
+      dimensions  = { FunctionName = aws_lambda_function.this.function_name }
+      threshold   = 0
+      description = "Invocations fail, sweeps at least: most likely Postgres cannot be reached, or its schema is another version's."
+    }
+    function-throttles = {
+      namespace   = "AWS/Lambda"
+      metric      = "Throttles"
+      dimensions  = { FunctionName = aws_lambda_function.this.function_name }
+      threshold   = 5
+      description = "The account's or the function's concurrency is used up. Events wait."
+    }
   }
 }
 
@@ -61,12 +82,14 @@ resource "aws_cloudwatch_metric_alarm" "function" {
   alarm_name        = "${var.name}-${each.key}"
   alarm_description = each.value.description
 
-  namespace           = "AWS/Lambda"
-  metric_name         = each.value.metric
-  dimensions          = { FunctionName = aws_lambda_function.this.function_name }
-  statistic           = "Sum"
-  period              = 60
-  evaluation_periods  = 3
+  namespace   = each.value.namespace
+  metric_name = each.value.metric
+  dimensions  = each.value.dimensions
+  statistic   = "Sum"
+  period      = 60
+  # A message comes back after a minute, and so does the sweep: some minutes have none.
+  evaluation_periods  = 5
+  datapoints_to_alarm = 3
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold
   treat_missing_data  = "notBreaching"
@@ -76,11 +99,12 @@ resource "aws_cloudwatch_metric_alarm" "function" {
 
 resource "aws_cloudwatch_metric_alarm" "no_sweep" {
   alarm_name        = "${var.name}-no-sweep"
-  alarm_description = "The function was not invoked for five minutes, although the sweep is due every minute: is the schedule disabled?"
+  alarm_description = "No sweep was started for five minutes, although one is due every minute: is the schedule disabled?"
 
-  namespace           = "AWS/Lambda"
-  metric_name         = "Invocations"
-  dimensions          = { FunctionName = aws_lambda_function.this.function_name }
+  # The scheduler's own count: the function's has the events too, and under traffic would never be missing.
+  namespace           = "AWS/Scheduler"
+  metric_name         = "InvocationAttemptCount"
+  dimensions          = { ScheduleGroup = aws_scheduler_schedule_group.sweep.name }
   statistic           = "Sum"
   period              = 300
   evaluation_periods  = 1

@@ -51,8 +51,14 @@ resource "aws_lambda_function" "this" {
 
 # --- the sweep ---
 
+# Of its own, because the scheduler counts by group.
+resource "aws_scheduler_schedule_group" "sweep" {
+  name = "${var.name}-sweep"
+}
+
 resource "aws_scheduler_schedule" "sweep" {
   name                = "${var.name}-sweep"
+  group_name          = aws_scheduler_schedule_group.sweep.name
   description         = "Commits what dead agents left, ends their streams, clears orphans"
   schedule_expression = "rate(1 minute)"
 

@@ -85,6 +85,8 @@ resource "aws_vpc_security_group_ingress_rule" "agent" {
   to_port                      = each.value
 }
 
+# Not there all the time: with TLS at the load balancer it would be a way past it. So whoever changes `advertise` to "zone" has the agents
+# changed before this rule is gone (infra/README.md, Options).
 resource "aws_vpc_security_group_ingress_rule" "direct" {
   for_each = var.direct ? toset(local.client_cidrs) : []
 
