@@ -18,6 +18,7 @@ use foyer::{
 use types::ObjectKey;
 
 use crate::admission::Admission;
+use crate::damage::Damage;
 use crate::metrics::{self, PageSource};
 use crate::page::PageBytes;
 
@@ -83,18 +84,11 @@ pub(crate) struct PageCache {
     sizes: Cache<ObjectKey, u64>,
     /// `None` without a disk.
     admission: Option<Arc<Admission>>,
+    damage: Arc<Damage>,
 }
 
-/// What became of looking for a page.
-#[derive(Debug)]
-pub(crate) enum Looked {
-    /// It is here, and intact.
-    Here(PageSource, Page),
-    /// It is not.
-    Absent,
-    /// It was here, and its bytes are not what they were: fetch it again.
-    Damaged,
-}
+/// What became of looking for a page: it, and where it was. A damaged one is counted, dropped, and as good as never kept.
+pub(crate) type Looked = Option<(PageSource, Page)>;
 
 /// Puts `Admission` before the disk.
 #[derive(Debug)]
@@ -149,13 +143,14 @@ impl PageCache {
             pages,
             sizes: CacheBuilder::new(SIZES_MAX).build(),
             admission,
+            damage: Arc::default(),
         })
     }
 
     /// Looks for the page in memory, then on disk. One read from disk however many ask.
     pub(crate) async fn get(&self, key: &PageKey) -> Looked {
         let in_memory = self.look_in_memory(key);
-        if !matches!(in_memory, Looked::Absent) || !self.pages.is_hybrid() {
+        if in_memory.is_some() || !self.pages.is_hybrid() {
             return in_memory;
         }
         // foyer has a checksum of its own for what it reads back, and answers a mismatch as if the page had never been there: so
@@ -172,29 +167,28 @@ impl PageCache {
                 };
                 self.intact(key, entry.value(), source)
             }
-            Ok(None) if on_disk && !self.pages.storage().may_contains(key) => Looked::Damaged,
-            Ok(None) => Looked::Absent,
+            Ok(None) => {
+                if on_disk && !self.pages.storage().may_contains(key) {
+                    self.damage.seen(key, self.hash(key));
+                }
+                None
+            }
             Err(error) => {
                 tracing::warn!(%error, object.key = %key.object, page.index = key.index, "page on disk is unreadable");
                 metrics::count_disk_error();
-                Looked::Absent
+                None
             }
         }
     }
 
     /// The page, if it is in memory, and intact.
     pub(crate) fn get_in_memory(&self, key: &PageKey) -> Option<Page> {
-        match self.look_in_memory(key) {
-            Looked::Here(_, page) => Some(page),
-            Looked::Absent | Looked::Damaged => None,
-        }
+        self.look_in_memory(key).map(|(_, page)| page)
     }
 
     fn look_in_memory(&self, key: &PageKey) -> Looked {
-        match self.pages.memory().get(key) {
-            Some(entry) => self.intact(key, entry.value(), PageSource::Memory),
-            None => Looked::Absent,
-        }
+        let entry = self.pages.memory().get(key)?;
+        self.intact(key, entry.value(), PageSource::Memory)
     }
 
     /// Keeps a page whose bytes are known to be right.
@@ -213,7 +207,7 @@ impl PageCache {
     /// The same for a page that an agent pushed: it will be read, so that it always has a place on the disk.
     pub(crate) fn insert_pushed(&self, key: PageKey, page: Page) {
         if let Some(admission) = &self.admission {
-            admission.expect(self.pages.memory().hash(&key));
+            admission.expect(self.hash(&key));
         }
         self.insert(key, page);
     }
@@ -235,17 +229,25 @@ impl PageCache {
 
     fn insert_kept(&self, key: PageKey, kept: Kept) {
         self.remember_size(&key.object, kept.page.object_bytes);
+        let hash = self.hash(&key);
         self.pages.insert(key, kept);
+        // Afterwards: until then readers may see the copy that it takes the place of.
+        self.damage.kept_anew(hash);
         metrics::set_memory_bytes(self.pages.memory().usage());
     }
 
     /// A damaged page is dropped, so that it is fetched again.
     fn intact(&self, key: &PageKey, kept: &Kept, source: PageSource) -> Looked {
         if kept.is_intact() {
-            return Looked::Here(source, kept.page.clone());
+            return Some((source, kept.page.clone()));
         }
+        self.damage.seen(key, self.hash(key));
         self.pages.remove(key);
-        Looked::Damaged
+        None
+    }
+
+    fn hash(&self, key: &PageKey) -> u64 {
+        self.pages.memory().hash(key)
     }
 }
 
@@ -343,10 +345,7 @@ mod tests {
 
     impl PageCache {
         async fn find(&self, key: &PageKey) -> Option<Page> {
-            match self.get(key).await {
-                Looked::Here(_, page) => Some(page),
-                Looked::Absent | Looked::Damaged => None,
-            }
+            self.get(key).await.map(|(_, page)| page)
         }
     }
 
@@ -370,8 +369,10 @@ mod tests {
                 checked: AtomicBool::new(false),
             },
         );
-        assert!(matches!(cache.get(&key(0)).await, Looked::Damaged));
-        assert!(cache.find(&key(0)).await.is_none(), "and stays gone");
+        for _ in 0..2 {
+            assert!(cache.find(&key(0)).await.is_none(), "it is gone, and stays gone");
+        }
+        assert!(!cache.damage.is_first(cache.hash(&key(0))), "it has been counted");
         assert_eq!(cache.find(&key(1)).await.unwrap().bytes, page(1).bytes);
     }
 

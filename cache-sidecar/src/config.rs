@@ -55,8 +55,8 @@ pub struct CacheConfig {
         default_value_t = 9080
     )]
     pub port: u16,
-    /// Memory for pages, in MB. The process takes up to 650 MB more for requests under way: 256 for answers, 192 for GETs of S3, and 128
-    /// for pages on their way to the disk.
+    /// Memory for pages, in MB. The process takes up to 650 MB more for requests under way: 256 for answers, 192 for GETs of S3, 64
+    /// for reads from other sidecars, and 128 for pages on their way to the disk.
     #[arg(
         long = "cache-size",
         env = "YAKS_CACHE_SIZE_MB",

@@ -32,6 +32,13 @@ impl Arrival {
 #[derive(Debug)]
 pub(crate) struct Departure(watch::Sender<Option<PageResult>>);
 
+impl Departure {
+    fn is_waited_for(&self) -> bool {
+        // One receiver is the table's own.
+        self.0.receiver_count() > 1
+    }
+}
+
 /// What a reader has to do for a page that it did not find.
 #[derive(Debug)]
 pub(crate) enum Claim {
@@ -86,16 +93,63 @@ impl Flights {
 
     /// Ends a flight without a page, unless somebody waits for it: then it is still to be flown.
     pub(crate) fn abandon(&self, key: &PageKey, departure: Departure) -> Option<Departure> {
+        self.abandon_run(std::slice::from_ref(key), vec![departure])?.pop()
+    }
+
+    /// The same for pages that are fetched together: all of them are, if somebody waits for one. In one step with `claim`, so
+    /// that nobody begins to wait for what is being given up.
+    pub(crate) fn abandon_run(&self, keys: &[PageKey], departures: Vec<Departure>) -> Option<Vec<Departure>> {
         let mut flights = self.flights();
-        // One receiver is the table's own.
-        if departure.0.receiver_count() > 1 {
-            return Some(departure);
+        if departures.iter().any(Departure::is_waited_for) {
+            return Some(departures);
         }
-        flights.remove(key);
+        for key in keys {
+            flights.remove(key);
+        }
         None
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<PageKey, watch::Receiver<Option<PageResult>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::ObjectKey;
+
+    use super::*;
+    use crate::page::PageBytes;
+
+    #[tokio::test]
+    async fn a_run_is_given_up_once_nobody_waits_for_any_page_of_it_and_can_be_claimed_anew() {
+        let page_bytes = PageBytes::new(PageBytes::MIN).unwrap();
+        let cache = PageCache::open(16 << 20, page_bytes, None).await.unwrap();
+        let keys = [0, 1].map(|index| PageKey {
+            object: ObjectKey::new("left"),
+            page_bytes,
+            index,
+        });
+        let flights = Flights::default();
+        let claim = |keys| {
+            let claims = flights.claim(&cache, keys).into_iter().map(|claim| match claim {
+                Claim::Ours(departure, arrival) => (departure, arrival),
+                Claim::Here(_) | Claim::Theirs(_) => panic!("{claim:?}"),
+            });
+            claims.unzip::<_, _, Vec<_>, Vec<_>>()
+        };
+        let (departures, first) = claim(&keys);
+        let second = flights.claim(&cache, &keys[1..]);
+        assert!(matches!(second[..], [Claim::Theirs(_)]));
+        drop(first);
+        let departures = flights.abandon_run(&keys, departures);
+        assert_eq!(
+            departures.as_ref().map(Vec::len),
+            Some(2),
+            "one page is wanted, both are flown"
+        );
+        drop(second);
+        assert!(flights.abandon_run(&keys, departures.unwrap()).is_none());
+        assert_eq!(claim(&keys).0.len(), 2, "the next reader does not wait for them");
     }
 }

@@ -8,6 +8,7 @@ mod admission;
 mod asker;
 mod cache;
 pub mod config;
+mod damage;
 mod error;
 mod fair;
 mod flights;
@@ -19,6 +20,7 @@ mod page;
 mod peers;
 mod push;
 mod range_header;
+mod reach;
 mod router;
 mod routes;
 
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daemon::{Readiness, Tasks};
-use storage::{ObjectStore as _, S3Store};
+use storage::S3Store;
 use telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 
@@ -56,9 +58,6 @@ pub async fn run(config: CacheConfig, telemetry: Telemetry) -> anyhow::Result<()
     telemetry.register(storage::METRICS);
     // Each with connections of its own: what one lane waits for does not stand in the other's way.
     let (hot, cold) = (S3Store::new(&config.s3).await?, S3Store::new(&config.s3).await?);
-    hot.check()
-        .await
-        .context("S3 (YAKS_S3_ENDPOINT, YAKS_S3_BUCKET and kin)")?;
     let stores = Stores {
         hot: Arc::new(hot),
         cold: Arc::new(cold),
@@ -66,7 +65,7 @@ pub async fn run(config: CacheConfig, telemetry: Telemetry) -> anyhow::Result<()
     serve(&config, stores, telemetry, shutdown).await
 }
 
-/// Serves `stores` until `shutdown`, then answers what is in flight and closes the disk.
+/// Serves `stores` until `shutdown`, then answers what is in flight and closes the disk. It is ready once S3 has answered.
 pub async fn serve(
     config: &CacheConfig,
     stores: impl Into<Stores>,
@@ -76,13 +75,19 @@ pub async fn serve(
     let address = SocketAddr::new(config.host, config.port);
     let listener = daemon::bind(address, "YAKS_CACHE_HOST, YAKS_CACHE_PORT").await?;
     let tasks = Tasks::new(shutdown.clone());
-    let objects = Objects::open(config, stores, tasks.clone()).await?;
+    let stores = stores.into();
+    let objects = Objects::open(config, stores.clone(), tasks.clone()).await?;
     daemon::spawn_upkeep(telemetry.clone(), &tasks);
-    let routes = router(objects.clone()).merge(daemon::health_routes(Readiness::new(), telemetry));
-    tracing::info!(address = %listener.local_addr()?, "ready");
+    let readiness = Readiness::new();
+    let s3 = readiness.condition("s3");
+    let routes = router(objects.clone()).merge(daemon::health_routes(readiness, telemetry));
+    tracing::info!(address = %listener.local_addr()?, "listening");
     let server = daemon::serve(listener, routes, shutdown.clone());
     let served = tasks.spawn_core("http server", server);
-    shutdown.cancelled().await;
+    let reached = reach::reach_s3(stores.hot.as_ref(), &s3, &shutdown).await;
+    if reached.is_ok() {
+        shutdown.cancelled().await;
+    }
     if let Err(late) = tasks.stop(DRAIN_DEADLINE).await {
         tracing::warn!(%late, "the drain deadline has passed");
     }
@@ -93,7 +98,7 @@ pub async fn serve(
     if served.is_finished() {
         served.await?.context("http server")?;
     }
-    Ok(())
+    reached
 }
 
 async fn close(objects: &Objects) {

@@ -16,7 +16,10 @@ fn main() -> ExitCode {
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error.into()),
+        Err(error) => {
+            report(&error.into());
+            return ExitCode::FAILURE;
+        }
     };
     let ended = match config.command {
         Some(Command::Health) => runtime.block_on(daemon::ask_livez(config.port)),
@@ -24,7 +27,10 @@ fn main() -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -35,11 +41,12 @@ async fn start(config: CacheConfig) -> anyhow::Result<()> {
     ended
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the last word, also where logging could not be set up"
-)]
-fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("yaks-cache: {error:#}");
-    ExitCode::FAILURE
+/// Says why the process ends: in the log, where alarms look for it, and in plain text when it ended before there was one.
+#[expect(clippy::print_stderr, reason = "there may be no log to write to")]
+fn report(error: &anyhow::Error) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!("{error:#}");
+    } else {
+        eprintln!("yaks-cache: {error:#}");
+    }
 }

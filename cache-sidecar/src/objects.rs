@@ -67,13 +67,6 @@ struct Start {
     pages: Vec<ReadPage>,
 }
 
-/// A page that has to be fetched.
-struct Missing {
-    key: PageKey,
-    /// It was here once.
-    damaged: bool,
-}
-
 /// A page, and where it came from.
 type ReadPage = (PageSource, PageResult);
 
@@ -188,11 +181,7 @@ impl Objects {
         let index = first.start;
         let looked = self.0.cache.get(&self.page_key(key, index)).await;
         // After a restart the size is not known, but the page is on disk, and the others may not even exist.
-        let more = if matches!(looked, Looked::Here(..)) {
-            0..0
-        } else {
-            index + 1..first.end
-        };
+        let more = if looked.is_some() { 0..0 } else { index + 1..first.end };
         let pages = self.pages_after(vec![looked], index, key, more, asker).await;
         match pages.first().map(|(_, page)| page) {
             Some(Ok(page)) => Ok(Start {
@@ -253,23 +242,16 @@ impl Objects {
         let more = keys.iter().skip(looked.len()).map(|key| self.0.cache.get(key));
         let more = join_all(more).await;
         looked.extend(more);
-        let missing: Vec<Missing> = keys
-            .into_iter()
-            .zip(&looked)
-            .filter(|(_, looked)| !matches!(looked, Looked::Here(..)))
-            .map(|(key, looked)| Missing {
-                key,
-                damaged: matches!(looked, Looked::Damaged),
-            })
-            .collect();
+        let missing = keys.iter().zip(&looked).filter(|(_, looked)| looked.is_none());
+        let missing: Vec<&PageKey> = missing.map(|(key, _)| key).collect();
         let mut fetched = if missing.is_empty() || asker.only_if_cached {
             Vec::new().into_iter()
         } else {
             self.fetch(object, &missing, asker).await.into_iter()
         };
         let pages = looked.into_iter().map(|looked| match looked {
-            Looked::Here(source, page) => (source, Ok(page)),
-            Looked::Absent | Looked::Damaged => fetched
+            Some((source, page)) => (source, Ok(page)),
+            None => fetched
                 .next()
                 .unwrap_or((PageSource::Origin, Err(ObjectError::NotCached))),
         });
@@ -283,20 +265,13 @@ impl Objects {
     }
 
     /// Starts what nobody else has started, and waits for all of it.
-    async fn fetch(&self, object: &ObjectKey, missing: &[Missing], asker: &Asker) -> Vec<ReadPage> {
+    async fn fetch(&self, object: &ObjectKey, missing: &[&PageKey], asker: &Asker) -> Vec<ReadPage> {
         let mut ours = Vec::new();
-        let keys: Vec<&PageKey> = missing.iter().map(|page| &page.key).collect();
-        let claims = self.0.flights.claim(&self.0.cache, &keys);
-        let waits = missing.iter().zip(claims).map(|(missing, claim)| match claim {
+        let claims = self.0.flights.claim(&self.0.cache, missing);
+        let waits = missing.iter().zip(claims).map(|(key, claim)| match claim {
             Claim::Here(page) => (PageSource::Memory, Ok(page)),
             Claim::Theirs(arrival) => (PageSource::Shared, Err(arrival)),
             Claim::Ours(departure, arrival) => {
-                let key = &missing.key;
-                if missing.damaged {
-                    // Here, so that it counts once however many have seen it.
-                    tracing::warn!(object.key = %key.object, page.index = key.index, "page is damaged, fetching it again");
-                    metrics::count_damaged_page();
-                }
                 ours.push((key.index, departure));
                 (PageSource::Origin, Err(arrival))
             }
@@ -317,27 +292,33 @@ impl Objects {
         for run in page::runs(&indexes, self.0.page_bytes.pages_in(RUN_BYTES_MAX)) {
             let departures: Vec<Departure> = departures.by_ref().take(run.clone().count()).collect();
             let (this, object, asker) = (self.clone(), object.clone(), asker.clone());
-            let fetching = async move {
-                let results = this.fetch_run(&object, &run, &asker).await;
-                for ((index, departure), result) in run.zip(departures).zip(results) {
-                    this.0
-                        .flights
-                        .land(&this.0.cache, this.page_key(&object, index), departure, result);
-                }
-            };
+            let fetching = async move { this.fetch_run(&object, &run, departures, &asker).await };
             // Part of what the first reader asked for, though it goes on without that one.
             self.0.tasks.spawn("fetch", fetching.in_current_span());
         }
     }
 
-    /// From the sidecar whose pages they were, if it still has them all, else from S3.
-    async fn fetch_run(&self, object: &ObjectKey, run: &Range<u64>, asker: &Asker) -> Vec<PageResult> {
+    /// From the sidecar whose pages they were, if it still has them all, else from S3: unless everybody who waited for them has
+    /// gone before it is their turn there.
+    async fn fetch_run(&self, object: &ObjectKey, run: &Range<u64>, departures: Vec<Departure>, asker: &Asker) {
+        let keys: Vec<PageKey> = run.clone().map(|index| self.page_key(object, index)).collect();
         if let Some(url) = &asker.former_owner
             && let Some(pages) = self.0.peers.fetch(url, object, self.0.page_bytes, run).await
         {
-            return pages.into_iter().map(Ok).collect();
+            return self.land(keys, departures, pages.into_iter().map(Ok));
         }
-        self.0.origin.fetch(object, run, asker).await
+        // Nobody leaves the queue: a turn that finds its waiter gone is passed on by recursion (`fair.rs`).
+        let turn = self.0.origin.turn(asker).await;
+        if let Some(departures) = self.0.flights.abandon_run(&keys, departures) {
+            let results = turn.fetch(object, run, &asker.gets).await;
+            self.land(keys, departures, results);
+        }
+    }
+
+    fn land(&self, keys: Vec<PageKey>, departures: Vec<Departure>, results: impl IntoIterator<Item = PageResult>) {
+        for ((key, departure), result) in keys.into_iter().zip(departures).zip(results) {
+            self.0.flights.land(&self.0.cache, key, departure, result);
+        }
     }
 
     pub(crate) fn page_key(&self, object: &ObjectKey, index: u64) -> PageKey {
@@ -362,21 +343,21 @@ impl Objects {
 
     /// Waits for room among the bytes in flight.
     pub(crate) async fn admit(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ObjectError> {
-        check(bytes)?;
+        refuse_too_large(bytes)?;
         let permit = Arc::clone(&self.0.in_flight).acquire_many_owned(permits(bytes)).await;
         Ok(permit.expect("the semaphore is never closed"))
     }
 
     /// The same, if there is room now.
     fn try_admit(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>, ObjectError> {
-        check(bytes)?;
+        refuse_too_large(bytes)?;
         Ok(Arc::clone(&self.0.in_flight)
             .try_acquire_many_owned(permits(bytes))
             .ok())
     }
 }
 
-fn check(bytes: u64) -> Result<(), ObjectError> {
+fn refuse_too_large(bytes: u64) -> Result<(), ObjectError> {
     if bytes > REQUEST_BYTES_MAX {
         return Err(ObjectError::TooLarge { bytes });
     }

@@ -13,7 +13,7 @@ use types::ObjectKey;
 use crate::asker::{Asker, GetCount, Lane};
 use crate::cache::Page;
 use crate::error::ObjectError;
-use crate::fair::FairQueue;
+use crate::fair::{FairQueue, Turn};
 use crate::flights::PageResult;
 use crate::hedge::Hedge;
 use crate::metrics::{self, HedgeResult};
@@ -98,9 +98,13 @@ impl Way {
         let second = self.store.get(object, range);
         let first = first.map_ok(|got| (HedgeResult::Lost, got)).boxed();
         let second = second.map_ok(|got| (HedgeResult::Won, got)).boxed();
-        let ((result, got), _) = select_ok([first, second]).await?;
-        metrics::count_hedge(result);
-        Ok(got)
+        let answered = select_ok([first, second]).await;
+        metrics::count_hedge(
+            answered
+                .as_ref()
+                .map_or(HedgeResult::Failed, |((result, _), _)| *result),
+        );
+        answered.map(|((_, got), _)| got)
     }
 }
 
@@ -113,17 +117,36 @@ impl Origin {
         }
     }
 
-    /// One GET for `run` when it is the asker's turn; a result per page of it.
-    pub(crate) async fn fetch(&self, object: &ObjectKey, run: &Range<u64>, asker: &Asker) -> Vec<PageResult> {
+    /// Waits for the asker's turn. By then its GET may be of no use to anybody any more.
+    pub(crate) async fn turn(&self, asker: &Asker) -> OriginTurn<'_> {
         let way = match asker.lane {
             Lane::Hot => &self.hot,
             Lane::Cold => &self.cold,
         };
         let queued = Instant::now();
-        let _turn = way.turns.turn(&asker.client).await;
+        let turn = way.turns.turn(&asker.client).await;
         metrics::observe_fetch_wait(way.name, queued.elapsed());
+        OriginTurn {
+            way,
+            page_bytes: self.page_bytes,
+            _turn: turn,
+        }
+    }
+}
+
+/// The right to one GET; the next one's when it is dropped.
+#[derive(Debug)]
+pub(crate) struct OriginTurn<'a> {
+    way: &'a Way,
+    page_bytes: PageBytes,
+    _turn: Turn,
+}
+
+impl OriginTurn<'_> {
+    /// One GET for `run`; a result per page of it.
+    pub(crate) async fn fetch(self, object: &ObjectKey, run: &Range<u64>, sent: &GetCount) -> Vec<PageResult> {
         let asked = self.page_bytes.bytes_of(run);
-        match way.get(object, GetRange::Bytes(asked), &asker.gets).await {
+        match self.way.get(object, GetRange::Bytes(asked), sent).await {
             Ok(got) if got.range.start == asked.start => run.clone().map(|index| self.cut(&got, index)).collect(),
             Ok(got) => {
                 let error = ObjectError::Origin(format!("S3 answered {} when asked for {asked}", got.range));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cache_api::{CacheClient, CacheError};
+use tokio::sync::Semaphore;
 use types::ObjectKey;
 
 use crate::cache::Page;
@@ -15,9 +16,24 @@ use crate::page::PageBytes;
 /// Sidecars remembered: more than a zone has. Beyond that all are forgotten, with what was known of their health.
 const PEERS_MAX: usize = 64;
 
+/// Runs asked for at a time. They hold at most 64 MiB.
+const READS_MAX: usize = 8;
+
 /// Clients of other sidecars, by address.
-#[derive(Debug, Default)]
-pub(crate) struct Peers(Mutex<HashMap<String, Arc<CacheClient>>>);
+#[derive(Debug)]
+pub(crate) struct Peers {
+    clients: Mutex<HashMap<String, Arc<CacheClient>>>,
+    reads: Semaphore,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            clients: Mutex::default(),
+            reads: Semaphore::new(READS_MAX),
+        }
+    }
+}
 
 impl Peers {
     /// All pages of `run`, if the sidecar at `url` has every one of them.
@@ -29,6 +45,8 @@ impl Peers {
         run: &Range<u64>,
     ) -> Option<Vec<Page>> {
         let client = self.client(url)?;
+        // Until the run is cut into pages: those are counted by the cache.
+        let _permit = self.reads.acquire().await.expect("the semaphore is never closed");
         let got = client.get_if_cached(object, page_bytes.bytes_of(run)).await;
         let pages = got.map(|got| cut(&got.bytes.freeze(), got.object_bytes, page_bytes, run));
         metrics::count_peer(match &pages {
@@ -40,7 +58,7 @@ impl Peers {
     }
 
     fn client(&self, url: &str) -> Option<Arc<CacheClient>> {
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(url) {
             return Some(Arc::clone(client));
         }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Path, State};
@@ -20,7 +19,7 @@ use types::{ByteRange, ObjectKey};
 
 use crate::asker::Asker;
 use crate::error::ObjectError;
-use crate::metrics;
+use crate::metrics::RequestTimer;
 use crate::objects::{Found, Objects};
 use crate::range_header::{self, Wanted};
 
@@ -33,7 +32,7 @@ pub(crate) async fn get(
     extensions: Extensions,
     headers: HeaderMap,
 ) -> axum::response::Response {
-    let (started, key) = (Instant::now(), ObjectKey::new(key));
+    let (timer, key) = (RequestTimer::start("GET"), ObjectKey::new(key));
     let span = debug_span!("get", object.key = %key);
     let traceparent = headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
     telemetry::follow(&span, traceparent.and_then(TraceContext::parse));
@@ -47,7 +46,7 @@ pub(crate) async fn get(
         }
         Err(error) => Err(error),
     };
-    finish("GET", started, &key, response)
+    finish(timer, &key, response)
 }
 
 pub(crate) async fn head(
@@ -56,9 +55,9 @@ pub(crate) async fn head(
     extensions: Extensions,
     headers: HeaderMap,
 ) -> axum::response::Response {
-    let (started, key) = (Instant::now(), ObjectKey::new(key));
+    let (timer, key) = (RequestTimer::start("HEAD"), ObjectKey::new(key));
     let response = describe(&objects, &key, &headers, &extensions).await;
-    finish("HEAD", started, &key, response)
+    finish(timer, &key, response)
 }
 
 pub(crate) async fn put(
@@ -67,17 +66,17 @@ pub(crate) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> axum::response::Response {
-    let (started, key) = (Instant::now(), ObjectKey::new(key));
+    let (timer, key) = (RequestTimer::start("PUT"), ObjectKey::new(key));
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse().ok());
-    let response = match (check(&key), length) {
+    let response = match (refuse_too_long(&key), length) {
         (Err(error), _) => Err(error),
         (Ok(()), Some(object_bytes)) => objects.push(&key, object_bytes, body.into_data_stream()).await,
         (Ok(()), None) => Err(ObjectError::BadRequest("a content-length is needed")),
     };
-    metrics_of_put(started, &key, length.unwrap_or_default(), response)
+    finish_put(timer, &key, length.unwrap_or_default(), response)
 }
 
 async fn read(
@@ -86,7 +85,7 @@ async fn read(
     headers: &HeaderMap,
     asker: &Asker,
 ) -> Result<(Wanted, Found), ObjectError> {
-    check(key)?;
+    refuse_too_long(key)?;
     let wanted = wanted(headers)?;
     Ok((wanted, objects.read(key, wanted, asker).await?))
 }
@@ -97,7 +96,7 @@ async fn describe(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Response<Body>, ObjectError> {
-    check(key)?;
+    refuse_too_long(key)?;
     let wanted = wanted(headers)?;
     let asker = asker(headers, extensions);
     let (object_bytes, sources) = objects.object_bytes(key, &asker).await?;
@@ -112,7 +111,7 @@ async fn describe(
 }
 
 /// Keys are remembered, and counted by their number: S3 has none that are longer.
-fn check(key: &ObjectKey) -> Result<(), ObjectError> {
+fn refuse_too_long(key: &ObjectKey) -> Result<(), ObjectError> {
     if key.as_str().len() > KEY_BYTES_MAX {
         return Err(ObjectError::BadRequest("the key is longer than the 1024 bytes of S3's"));
     }
@@ -162,8 +161,7 @@ fn answer_head(
 
 /// The answer, counted; a failure of S3 is logged here, where it stops being passed on.
 fn finish(
-    method: &'static str,
-    started: Instant,
+    timer: RequestTimer,
     key: &ObjectKey,
     response: Result<Response<Body>, ObjectError>,
 ) -> axum::response::Response {
@@ -177,12 +175,12 @@ fn finish(
     } else {
         0
     };
-    metrics::count_request(method, response.status().as_u16(), body_bytes, started.elapsed());
+    timer.answered(response.status().as_u16(), body_bytes);
     response
 }
 
-fn metrics_of_put(
-    started: Instant,
+fn finish_put(
+    timer: RequestTimer,
     key: &ObjectKey,
     object_bytes: u64,
     pushed: Result<(), ObjectError>,
@@ -192,7 +190,7 @@ fn metrics_of_put(
         tracing::debug!(%error, object.key = %key, "push refused");
     }
     let response = pushed.map_or_else(IntoResponse::into_response, |()| StatusCode::NO_CONTENT.into_response());
-    metrics::count_request("PUT", response.status().as_u16(), taken, started.elapsed());
+    timer.answered(response.status().as_u16(), taken);
     response
 }
 

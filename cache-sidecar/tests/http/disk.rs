@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cache_api::contract;
+use hyper::StatusCode;
 use storage::ObjectStore;
 use types::ObjectKey;
 
@@ -71,15 +73,20 @@ async fn a_restart_serves_from_disk_and_pages_that_were_damaged_meanwhile_from_s
 
     assert_eq!(damage(dir.path(), &[0, 3, 4, 9]), 4);
     let sidecar = start(dir.path(), &bucket).await;
+    let only_if_cached = [("cache-control", contract::ONLY_IF_CACHED)];
+    let status = sidecar.send_with("GET", &key, &only_if_cached).await.status;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    let damaged = || counted("yaks_cache_damaged_pages_total");
+    assert_eq!(damaged(), 4, "by whoever sees it, whether or not he may fetch it");
     assert_eq!(read(&sidecar).await, "yaks-cache; fwd=partial; stored; yaks-gets=4");
     // 3 and 4 are neighbours. Without the first page nobody knows where the object ends: the fourth GET looks behind its end.
     assert_eq!(sidecar.gets() - gets, 4);
-    assert_eq!(counted("yaks_cache_damaged_pages_total"), 4);
+    assert_eq!(damaged(), 4, "and once");
     assert_eq!(read(&sidecar).await, "yaks-cache; hit; detail=memory");
     sidecar.objects.close().await.unwrap();
     drop(sidecar);
 
     let sidecar = start(dir.path(), &bucket).await;
     assert_eq!(read(&sidecar).await, "yaks-cache; hit; detail=disk");
-    assert_eq!(counted("yaks_cache_damaged_pages_total"), 4, "they were written anew");
+    assert_eq!(damaged(), 4, "they were written anew");
 }

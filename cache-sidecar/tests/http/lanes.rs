@@ -1,6 +1,7 @@
 //! The ways to S3: two lanes, clients that take turns, second GETs, and what an answer says of the way it came.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use cache_api::{ReadHints, contract};
 use futures::future::join_all;
@@ -111,26 +112,68 @@ async fn an_answer_says_whether_it_came_from_here_or_from_s3_or_was_shared_and_w
 }
 
 #[tokio::test]
-async fn a_get_that_is_slower_than_others_is_sent_again_and_the_first_answer_taken() {
+async fn what_nobody_waits_for_any_more_when_its_turn_comes_is_not_asked_of_s3() {
     let sidecar = Sidecar::start_gated().await;
     let asker = Asker::default();
+    let mut keys = Vec::new();
+    for n in 0..20 {
+        keys.push(sidecar.store(&format!("asked for {n}"), 10).await.0);
+    }
+    let mut readers: Vec<_> = keys
+        .iter()
+        .map(|key| Box::pin(sidecar.objects.object_bytes(key, &asker)))
+        .collect();
+    for reader in &mut readers {
+        assert!(futures::poll!(reader).is_pending());
+    }
+    // As many as one client has turns.
+    sidecar.bucket.entered.acquire_many(12).await.unwrap().forget();
+    drop(readers.split_off(12));
+    sidecar.bucket.gate.add_permits(1000);
+    for reader in readers {
+        assert_eq!(reader.await.unwrap().0, 10);
+    }
+    assert_eq!(sidecar.objects.object_bytes(&keys[19], &asker).await.unwrap().0, 10);
+    assert_eq!((sidecar.gets(), asker.gets.so_far()), (13, 13));
+}
+
+/// Reads until it is known how long a GET takes, and then one that takes longer: its gate opens when both its GETs are under way, after
+/// `before_it_opens`.
+async fn read_slowly(sidecar: &Sidecar, asker: &Asker, before_it_opens: impl FnOnce()) -> Option<u64> {
     sidecar.bucket.gate.add_permits(1);
     for n in 0..100 {
         let (key, _) = sidecar.store(&format!("quick {n}"), 10).await;
-        sidecar.objects.object_bytes(&key, &asker).await.unwrap();
+        sidecar.objects.object_bytes(&key, asker).await.unwrap();
     }
     sidecar.bucket.entered.acquire_many(100).await.unwrap().forget();
     let (key, _) = sidecar.store("slow", 10).await;
     let gate = sidecar.bucket.gate.acquire().await.unwrap();
-    let reader = sidecar.objects.object_bytes(&key, &asker);
+    let reader = sidecar.objects.object_bytes(&key, asker);
     let opened = async {
-        // Both GETs are under way.
         sidecar.bucket.entered.acquire_many(2).await.unwrap().forget();
+        before_it_opens();
         drop(gate);
     };
     let (read, ()) = tokio::join!(reader, opened);
-    assert_eq!(read.unwrap().0, 10);
+    read.ok().map(|(object_bytes, _)| object_bytes)
+}
+
+fn hedges(result: &str) -> u64 {
+    counted(&format!(r#"yaks_cache_hedges_total{{result="{result}"}}"#))
+}
+
+#[tokio::test]
+async fn a_get_that_is_slower_than_others_is_sent_again_and_the_first_answer_taken() {
+    let (sidecar, asker) = (Sidecar::start_gated().await, Asker::default());
+    assert_eq!(read_slowly(&sidecar, &asker, || ()).await, Some(10));
     assert_eq!(asker.gets.so_far(), 102, "both are paid for");
-    let result = |result| counted(&format!(r#"yaks_cache_hedges_total{{result="{result}"}}"#));
-    assert_eq!(result("won") + result("lost"), 1);
+    assert_eq!(hedges("won") + hedges("lost"), 1);
+}
+
+#[tokio::test]
+async fn a_get_that_was_sent_twice_and_failed_twice_is_counted_too() {
+    let (sidecar, asker) = (Sidecar::start_gated().await, Asker::default());
+    let fail = || sidecar.bucket.failing.store(true, Ordering::SeqCst);
+    assert_eq!(read_slowly(&sidecar, &asker, fail).await, None);
+    assert_eq!((asker.gets.so_far(), hedges("failed")), (102, 1));
 }

@@ -9,27 +9,21 @@ mod openapi;
 mod peers;
 mod push;
 mod sidecar;
+mod start;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use bytes::Bytes;
 use cache_api::{CacheError, ReadHints, contract};
-use cache_sidecar::{Asker, CacheConfig};
-use clap::Parser;
+use cache_sidecar::Asker;
 use futures::future::join_all;
-use http_body_util::{BodyExt, Full};
 use hyper::StatusCode;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use storage::{MemoryStore, ObjectStore};
-use tokio_util::sync::CancellationToken;
+use tokio::io::AsyncWriteExt;
 use types::ObjectKey;
 
-use crate::sidecar::{PAGE, Sidecar, bytes, slice};
+use crate::sidecar::{PAGE, Sidecar, bytes, counted, eventually, slice};
 
 #[tokio::test]
 async fn every_range_gives_exactly_its_bytes() {
@@ -96,6 +90,22 @@ async fn a_reader_that_goes_away_does_not_fail_the_others() {
     sidecar.bucket.gate.add_permits(1000);
     assert_eq!(second.await.unwrap().0, 100);
     assert_eq!(sidecar.gets(), 1);
+}
+
+#[tokio::test]
+async fn a_request_whose_client_hangs_up_before_the_answer_is_counted_as_499() {
+    let sidecar = Sidecar::start_gated().await;
+    sidecar.store("slow", 100).await;
+    let hung_up = || counted(r#"yaks_cache_requests_total{method="HEAD",status="499"}"#);
+    let before = hung_up();
+    let address = sidecar.url.trim_start_matches("http://");
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = b"HEAD /v1/objects/slow HTTP/1.1\r\nhost: x\r\n\r\n";
+    socket.write_all(head).await.unwrap();
+    sidecar.bucket.entered.acquire().await.unwrap().forget();
+    assert_eq!(hung_up(), before);
+    drop(socket);
+    eventually(async || hung_up() == before + 1).await;
 }
 
 #[tokio::test]
@@ -251,55 +261,4 @@ async fn a_request_for_more_than_the_limit_is_refused() {
     );
     let pushed = sidecar.client.push(&ObjectKey::new("pushed"), body).await;
     assert!(pushed.is_err(), "{pushed:?}");
-}
-
-#[tokio::test]
-async fn the_process_serves_health_and_metrics_and_stops_in_order() {
-    let listener = daemon::bind("127.0.0.1:0".parse().unwrap(), "X").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let args = [
-        "yaks-cache".to_owned(),
-        "--cache-host=127.0.0.1".to_owned(),
-        format!("--cache-port={port}"),
-    ];
-    let config = CacheConfig::try_parse_from(args).unwrap();
-    let telemetry = sidecar::telemetry();
-    let shutdown = CancellationToken::new();
-    let token = shutdown.clone();
-    let served = tokio::spawn(async move {
-        let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
-        cache_sidecar::serve(&config, store, telemetry, token).await
-    });
-    let http: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let get = async |path: &str| {
-        let url = format!("http://127.0.0.1:{port}{path}").parse::<hyper::Uri>().unwrap();
-        let answer = loop {
-            match http.get(url.clone()).await {
-                Ok(answer) => break answer,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        };
-        let status = answer.status();
-        (
-            status,
-            String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap(),
-        )
-    };
-    assert_eq!(get("/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
-    assert_eq!(get("/livez").await.0, StatusCode::OK);
-    assert_eq!(get("/v1/objects/absent").await.0, StatusCode::NOT_FOUND);
-    let metrics = get("/metrics").await.1;
-    for line in [
-        r#"yaks_cache_requests_total{method="GET",status="404"}"#,
-        "yaks_build_info",
-    ] {
-        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
-    }
-    shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(20), served)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
 }

@@ -1,7 +1,13 @@
 //! A page that has moved to another sidecar.
 
+use std::sync::Arc;
+
+use axum::Router;
 use cache_api::{CacheClient, CacheError, ReadHints, contract};
+use futures::future::join_all;
 use hyper::StatusCode;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use types::ObjectKey;
 
 use crate::sidecar::{PAGE, Sidecar, bytes, slice};
@@ -71,4 +77,38 @@ async fn a_request_for_what_is_cached_only_never_reaches_s3() {
     let got = client.get_if_cached(&key, bytes(&(PAGE..9 * PAGE))).await.unwrap();
     assert!(got.bytes == slice(&body, PAGE..2 * PAGE) && got.object_bytes == 2 * PAGE);
     assert_eq!(sidecar.gets(), 1);
+}
+
+#[tokio::test]
+async fn a_former_owner_is_asked_for_sixteen_runs_at_a_time() {
+    let (entered, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let held = (Arc::clone(&entered), Arc::clone(&gate));
+    let not_cached = Router::new().fallback(async move || {
+        held.0.add_permits(1);
+        drop(held.1.acquire().await.unwrap());
+        let known = [(contract::CACHE_HEADER, contract::CACHE_VERSION)];
+        (StatusCode::GATEWAY_TIMEOUT, known)
+    });
+    let listener = daemon::bind("127.0.0.1:0".parse().unwrap(), "X").await.unwrap();
+    let former = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(daemon::serve(listener, not_cached, CancellationToken::new()));
+
+    let owner = Sidecar::start().await;
+    let (key, _) = owner.store("moved", 80 * PAGE as usize).await;
+    let reads = join_all((0..40).map(async |n| {
+        let range = format!("bytes={}-{}", 2 * n * PAGE, 2 * n * PAGE);
+        let headers = [(contract::FORMER_OWNER_HEADER, former.as_str()), ("range", &range)];
+        owner.send_with("GET", &key, &headers).await.status
+    }));
+    let opened = async {
+        entered.acquire_many(8).await.unwrap().forget();
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(entered.available_permits(), 0, "the others wait");
+        gate.add_permits(1);
+    };
+    let (statuses, ()) = tokio::join!(reads, opened);
+    assert!(statuses.iter().all(|status| *status == StatusCode::PARTIAL_CONTENT));
+    assert_eq!((entered.available_permits(), owner.gets()), (32, 40));
 }

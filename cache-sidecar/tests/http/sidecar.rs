@@ -1,7 +1,8 @@
 //! A sidecar in this process, and the bucket behind it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub(crate) struct Bucket {
     pub(crate) entered: Semaphore,
     pub(crate) gate: Semaphore,
     pub(crate) failing: AtomicBool,
+    /// What is wrong with the bucket as a whole.
+    pub(crate) refusing: Mutex<Option<StorageErrorKind>>,
 }
 
 impl Default for Bucket {
@@ -37,6 +40,7 @@ impl Default for Bucket {
             entered: Semaphore::new(0),
             gate: Semaphore::new(0),
             failing: AtomicBool::new(false),
+            refusing: Mutex::default(),
         }
     }
 }
@@ -52,13 +56,7 @@ impl ObjectStore for Bucket {
         drop(self.gate.acquire().await.unwrap());
         let got = self.memory.get(key, range).await;
         if self.failing.load(Ordering::SeqCst) {
-            let (kind, message) = (StorageErrorKind::Unavailable, "on purpose".to_owned());
-            return Err(StorageError {
-                kind,
-                operation: "GetObject",
-                key: key.to_string(),
-                message,
-            });
+            return Err(refusal(StorageErrorKind::Unavailable, "GetObject", key.as_str()));
         }
         got
     }
@@ -72,7 +70,19 @@ impl ObjectStore for Bucket {
     }
 
     async fn check(&self) -> Result<(), StorageError> {
-        Ok(())
+        match *self.refusing.lock().unwrap() {
+            Some(kind) => Err(refusal(kind, "ListObjectsV2", "bucket")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn refusal(kind: StorageErrorKind, operation: &'static str, key: &str) -> StorageError {
+    StorageError {
+        kind,
+        operation,
+        key: key.to_owned(),
+        message: "on purpose".to_owned(),
     }
 }
 
@@ -203,4 +213,14 @@ pub(crate) fn counted(name_and_labels: &str) -> u64 {
     let shown = telemetry().render_metrics();
     let value = shown.lines().find_map(|line| line.strip_prefix(name_and_labels));
     value.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+/// Waits until it is so, or fails after ten seconds.
+pub(crate) async fn eventually(is_so: impl AsyncFn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.unwrap();
 }

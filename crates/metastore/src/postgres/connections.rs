@@ -27,6 +27,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(12);
 /// A connection that was idle for longer is asked whether it still lives before it is used. So a Postgres that was
 /// started again costs no caller a failed statement, although every connection has died.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// And has so long to say so: there must be time left to make another.
+const ALIVE_WITHIN: Duration = Duration::from_secs(1);
 /// A connection is closed after so much time without use.
 const IDLE_MAX: Duration = Duration::from_secs(600);
 /// And after this, however much it was used: behind a name that moves, connections move too.
@@ -125,7 +127,8 @@ impl managed::Manager for Maker {
             return Err(RecycleError::message("it is old"));
         }
         if used.last_used() > TRUSTED_FOR {
-            answered(connection.ping()).await?;
+            let alive = timeout(ALIVE_WITHIN, connection.ping()).await;
+            alive.map_err(|_| RecycleError::message("it does not answer"))??;
         }
         Ok(())
     }
