@@ -25,6 +25,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep};
+use types::NodeId;
 use world::{Agent, Client, Postgres, World};
 
 /// No error of Kafka's.
@@ -115,7 +116,7 @@ async fn leave(client: &mut Client, member: &str) -> i16 {
 
 /// Two agents behind one address, and a member at each, in one generation.
 struct Pair {
-    _world: World,
+    world: World,
     /// How each agent reaches Postgres.
     ways: [Arc<Postgres>; 2],
     agents: [Agent; 2],
@@ -149,7 +150,7 @@ impl Pair {
             );
         }
         Self {
-            _world: world,
+            world,
             ways,
             agents,
             clients,
@@ -310,6 +311,26 @@ async fn until_answered(client: &mut Client, member: &str, generation: i32) -> i
         }
         sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_whose_group_was_taken_for_a_moment_commits_again() {
+    let mut pair = Pair::new().await;
+    let coordinator = pair.coordinator().await;
+    let (client, member) = (&mut pair.clients[coordinator], pair.members[0].clone());
+    // As an agent does that has not heard yet that the coordinator is back.
+    let metastore = pair.world.tables.connect(pair.ways[coordinator].clone());
+    let taken = metastore.take_group(GROUP, NodeId(99), None).await.unwrap();
+    assert!(taken.is_some());
+    assert_eq!(heartbeat(client, &member, 1).await, NONE, "from memory");
+    let first = commit(client, GROUP, &member, 1).await;
+    assert_eq!(first, ResponseError::NotCoordinator.code());
+    // As a client does that was told so.
+    let mut told = first;
+    for _ in 0..10 {
+        told = commit(client, GROUP, &member, 1).await;
+    }
+    assert_eq!(told, NONE);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use daemon::Tasks;
-use metastore::Metastore;
+use metastore::{CoordinatorEpoch, Metastore};
 use metrics::gauge;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use types::Entropy;
 
 use super::ask::{Ask, GroupError};
 use super::limits::{ASKED_MAX, COMMITS_MAX, GroupLimits};
-use super::owner::{Answered, Asked, OwnerDeps, own};
+use super::owner::{Answered, Asked, Heard, OwnerDeps, own};
 use super::store::Store;
 use super::tenure::{Place, Tenure};
 use crate::cluster::view::ClusterView;
@@ -21,7 +21,7 @@ use crate::metrics::GROUPS;
 /// How often a request that met a group's task at its end finds or starts the next one.
 const ATTEMPTS: usize = 3;
 
-type Inboxes = Mutex<BTreeMap<String, mpsc::Sender<Asked>>>;
+type Inboxes = Mutex<BTreeMap<String, mpsc::Sender<Heard>>>;
 
 /// All groups that this agent coordinates; cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,9 +79,13 @@ impl Coordinator {
         let mut asked = Asked { ask, answer };
         for _ in 0..ATTEMPTS {
             asked = match self.inbox(group) {
-                Some(inbox) => match inbox.send(asked).await {
-                    Ok(()) => return told(answered).await,
-                    Err(closed) => closed.0,
+                // The permit first, so that a request that meets the end is still here to be asked again.
+                Some(inbox) => match inbox.reserve_owned().await {
+                    Ok(room) => {
+                        room.send(Heard::Asked(asked));
+                        return told(answered).await;
+                    }
+                    Err(_ended) => asked,
                 },
                 None => match self.start(group, Some(asked)) {
                     Ok(()) => return told(answered).await,
@@ -100,12 +104,20 @@ impl Coordinator {
         }
     }
 
+    /// The row did not take what was decided under `epoch`: the group's task finds out whether somebody else has the group by now.
+    pub fn doubt(&self, group: &str, epoch: CoordinatorEpoch) {
+        if let Some(inbox) = self.inbox(group) {
+            // Where it is full there is more than one who will say so.
+            let _ = inbox.try_send(Heard::Doubted(epoch));
+        }
+    }
+
     /// Whether a task holds the group, or is about to.
     pub fn holds(&self, group: &str) -> bool {
         self.inbox(group).is_some()
     }
 
-    fn inbox(&self, group: &str) -> Option<mpsc::Sender<Asked>> {
+    fn inbox(&self, group: &str) -> Option<mpsc::Sender<Heard>> {
         let inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
         inboxes.get(group).filter(|inbox| !inbox.is_closed()).cloned()
     }
@@ -154,7 +166,7 @@ async fn told(answered: oneshot::Receiver<Answered>) -> Answered {
 struct Registered {
     inboxes: Arc<Inboxes>,
     group: String,
-    inbox: mpsc::WeakSender<Asked>,
+    inbox: mpsc::WeakSender<Heard>,
 }
 
 impl Drop for Registered {
@@ -162,7 +174,7 @@ impl Drop for Registered {
         gauge!(GROUPS).decrement(1);
         let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = self.inbox.upgrade();
-        let is_ours = |inbox: &mpsc::Sender<Asked>| ours.as_ref().is_some_and(|ours| ours.same_channel(inbox));
+        let is_ours = |inbox: &mpsc::Sender<Heard>| ours.as_ref().is_some_and(|ours| ours.same_channel(inbox));
         if inboxes.get(&self.group).is_some_and(is_ours) {
             inboxes.remove(&self.group);
         }

@@ -3,6 +3,10 @@
 //! Requests that have queued up are decided together and rest on one save. If it fails, everybody is told to come
 //! back and the group is forgotten: whether the row was written is not known, and it is read again before anything else is
 //! said. A heartbeat that changes nothing is answered from memory, but only while our lease is confirmed.
+//!
+//! Another agent may take the group all the same, for a second: one that has not heard yet that we are back. What it decided is in the row, and
+//! the epoch that we hold is the row's no more, so offsets decided on here are refused there. Then the row is written even if nothing has
+//! changed, which fails, and the group is read anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +34,14 @@ pub(super) struct Asked {
     pub(super) answer: oneshot::Sender<Answered>,
 }
 
+/// What a group's task hears.
+pub(super) enum Heard {
+    /// A request.
+    Asked(Asked),
+    /// What was decided under this epoch was not taken by the row: perhaps somebody else has taken the group since.
+    Doubted(CoordinatorEpoch),
+}
+
 /// What a group's task works with.
 #[derive(Clone, Debug)]
 pub(super) struct OwnerDeps {
@@ -50,6 +62,8 @@ pub(super) struct Owner {
     /// The term of our lease in which the row was taken.
     term: u64,
     last_asked: Instant,
+    /// Whether the row has to be written even if nothing has changed: it tells whether it is still ours.
+    doubted: bool,
 }
 
 /// Why a task lets its group go.
@@ -67,7 +81,7 @@ pub(super) async fn own(
     id: String,
     node: NodeId,
     first: Option<Asked>,
-    mut inbox: mpsc::Receiver<Asked>,
+    mut inbox: mpsc::Receiver<Heard>,
     deps: OwnerDeps,
     shutdown: CancellationToken,
 ) {
@@ -98,8 +112,14 @@ pub(super) async fn own(
         }
     };
     inbox.close();
-    while let Some(asked) = inbox.recv().await {
-        refuse(asked, &error);
+    while let Some(heard) = inbox.recv().await {
+        refuse_heard(heard, &error);
+    }
+}
+
+fn refuse_heard(heard: Heard, error: &GroupError) {
+    if let Heard::Asked(asked) = heard {
+        refuse(asked, error);
     }
 }
 
@@ -119,11 +139,12 @@ impl Owner {
             out: Outbox::default(),
             term,
             last_asked: Instant::now(),
+            doubted: false,
         }
     }
 
-    async fn run(mut self, first: Option<Asked>, mut inbox: mpsc::Receiver<Asked>, shutdown: CancellationToken) {
-        let mut batch: Vec<Asked> = first.into_iter().collect();
+    async fn run(mut self, first: Option<Asked>, mut inbox: mpsc::Receiver<Heard>, shutdown: CancellationToken) {
+        let mut batch: Vec<Heard> = first.map(Heard::Asked).into_iter().collect();
         let end = loop {
             if let Err(end) = self.turn(std::mem::take(&mut batch)).await {
                 break end;
@@ -140,17 +161,17 @@ impl Owner {
             }
         };
         inbox.close();
-        while let Ok(asked) = inbox.try_recv() {
-            batch.push(asked);
+        while let Ok(heard) = inbox.try_recv() {
+            batch.push(heard);
         }
         self.let_go(end, batch);
     }
 
     /// Decides what has queued up and what time has brought, saves, and answers.
-    async fn turn(&mut self, batch: Vec<Asked>) -> Result<(), End> {
+    async fn turn(&mut self, batch: Vec<Heard>) -> Result<(), End> {
         let now = Instant::now();
         if let Err(error) = self.check_tenure(now) {
-            batch.into_iter().for_each(|asked| refuse(asked, &error));
+            batch.into_iter().for_each(|heard| refuse_heard(heard, &error));
             return Err(End::Lost(error));
         }
         if !batch.is_empty() {
@@ -159,7 +180,14 @@ impl Owner {
         let mut deletion = false;
         let mut batch = batch.into_iter();
         // What comes after a deletion is about another group, which its asker has to find first.
-        while !deletion && let Some(asked) = batch.next() {
+        while !deletion && let Some(heard) = batch.next() {
+            let asked = match heard {
+                Heard::Asked(asked) => asked,
+                Heard::Doubted(epoch) => {
+                    self.doubted |= epoch == self.held.epoch;
+                    continue;
+                }
+            };
             let deletes = matches!(asked.ask, Ask::Delete);
             let ticket = self.park(asked.answer);
             let limits = Arc::clone(&self.deps.limits);
@@ -217,9 +245,10 @@ impl Owner {
     }
 
     async fn save(&mut self) -> Result<(), End> {
-        if !self.held.group.take_changed() {
+        if !self.held.group.take_changed() && !self.doubted {
             return Ok(());
         }
+        self.doubted = false;
         counter!(GROUP_SAVES).increment(1);
         let state = self.held.group.state();
         let saved = self.deps.store.save(&self.id, self.held.epoch, &state).await;
@@ -227,10 +256,10 @@ impl Owner {
     }
 
     /// Deletes the group, of which somebody is about to be told that it may be.
-    async fn delete(&mut self, unheard: Vec<Asked>) -> Result<(), End> {
+    async fn delete(&mut self, unheard: Vec<Heard>) -> Result<(), End> {
         unheard
             .into_iter()
-            .for_each(|asked| refuse(asked, &GroupError::NotCoordinator));
+            .for_each(|heard| refuse_heard(heard, &GroupError::NotCoordinator));
         let deleted = self.deps.store.delete(&self.id, self.held.epoch).await;
         deleted.map_err(End::Lost)?;
         self.answer();
@@ -255,7 +284,7 @@ impl Owner {
     }
 
     /// Tells everybody who still waits, and forgets the group.
-    fn let_go(mut self, end: End, unheard: Vec<Asked>) {
+    fn let_go(mut self, end: End, unheard: Vec<Heard>) {
         let error = match end {
             End::Idle | End::Deleted => GroupError::NotCoordinator,
             End::Lost(error) => error,
@@ -265,7 +294,7 @@ impl Owner {
         for answer in std::mem::take(&mut self.waiting).into_values() {
             let _ = answer.send(Err(error.clone()));
         }
-        unheard.into_iter().for_each(|asked| refuse(asked, &error));
+        unheard.into_iter().for_each(|heard| refuse_heard(heard, &error));
         tracing::debug!(group.id = self.id, group.epoch = self.held.epoch.0, "group let go");
     }
 }

@@ -53,7 +53,10 @@ async fn commit(broker: &Broker, request: &OffsetCommitRequest) -> Result<BTreeS
     match broker.metastore.commit_group_offsets(group, fence, &offsets).await {
         Ok(known) => Ok(known),
         // Another coordinator or generation: asked again, whoever coordinates now says which.
-        Err(GroupWriteError::Fenced) => Err(GroupError::NotCoordinator),
+        Err(GroupWriteError::Fenced) => {
+            broker.groups.doubt(group, epoch);
+            Err(GroupError::NotCoordinator)
+        }
         Err(GroupWriteError::Metastore(error)) => {
             tracing::warn!(group.id = group, %error, "offsets cannot be committed");
             Err(GroupError::Unavailable)

@@ -51,7 +51,10 @@ async fn delete(broker: &Broker, request: &OffsetDeleteRequest) -> Result<Delete
     let deleted = broker.metastore.delete_group_offsets(group, epoch, &partitions).await;
     match deleted {
         Ok(known) => Ok((subscribed, known)),
-        Err(GroupWriteError::Fenced) => Err(GroupError::NotCoordinator),
+        Err(GroupWriteError::Fenced) => {
+            broker.groups.doubt(group, epoch);
+            Err(GroupError::NotCoordinator)
+        }
         Err(GroupWriteError::Metastore(error)) => {
             tracing::warn!(group.id = group, %error, "offsets cannot be deleted");
             Err(GroupError::Unavailable)
