@@ -237,7 +237,10 @@ mod tests {
         let read = async |key| read_frame(&mut &first_bytes(key)[..], &permits, &limits).await;
         assert!(matches!(
             read(ApiKey::Fetch).await,
-            Err(FrameError::TooLong { max: OTHER_FRAME_BYTES_MAX, .. })
+            Err(FrameError::TooLong {
+                max: OTHER_FRAME_BYTES_MAX,
+                ..
+            })
         ));
         // Taken, and then the connection ends.
         assert!(matches!(read(ApiKey::Produce).await, Err(FrameError::Io(_))));

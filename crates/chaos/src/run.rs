@@ -54,7 +54,9 @@ pub(crate) async fn run(config: &Config, seed: u64) -> Result<Report> {
     drain::producers(&loads, producing, &diary).await?;
     drain::settled(&stack, &diary).await?;
     let mut served = tokio::task::spawn_blocking(move || tails.finish(TAILS_WITHIN)).await??;
-    std::mem::take(&mut served.findings).into_iter().for_each(|finding| diary.violation(finding));
+    std::mem::take(&mut served.findings)
+        .into_iter()
+        .for_each(|finding| diary.violation(finding));
     let judged = inspect::verdicts(&loads, &diary).await?;
     inspect::live_readers(&loads, &served.logs, &diary)?;
     let audit = inspect::audit(&stack, &diary).await?;

@@ -134,7 +134,10 @@ async fn a_commit_that_waited_for_a_lock_decides_by_what_its_holder_wrote() {
     lock_waiter(&raw).await;
     holder.commit().await.unwrap();
     let result = commit.await.unwrap();
-    assert_eq!(result, SlotResult::Committed(vec![Duplicate(Offset(7)), Appended(Offset(10))]));
+    assert_eq!(
+        result,
+        SlotResult::Committed(vec![Duplicate(Offset(7)), Appended(Offset(10))])
+    );
 }
 
 /// A bucket in which `taken` is free, and whoever asks for it is overtaken: by the time he hears so, somebody else

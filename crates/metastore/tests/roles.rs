@@ -103,12 +103,18 @@ async fn neither_role_may_do_what_its_statements_do_not_need() {
 async fn an_owner_who_is_no_superuser_makes_the_roles_and_brings_them_up_to_date() {
     let mut owner = support::config();
     let master = format!("master of {}", owner.name);
-    let mut superuser = PgConnection::connect(&PrivatePostgres::shared().url(&owner.name)).await.unwrap();
+    let mut superuser = PgConnection::connect(&PrivatePostgres::shared().url(&owner.name))
+        .await
+        .unwrap();
     for statement in [
         format!("CREATE ROLE \"{master}\" LOGIN CREATEDB CREATEROLE PASSWORD 'm'"),
         format!("ALTER DATABASE \"{}\" OWNER TO \"{master}\"", owner.name),
     ] {
-        sqlx::QueryBuilder::new(statement).build().execute(&mut superuser).await.unwrap();
+        sqlx::QueryBuilder::new(statement)
+            .build()
+            .execute(&mut superuser)
+            .await
+            .unwrap();
     }
     (owner.user, owner.password) = (master, "m".into());
     let metastore = Metastore::new(&owner);

@@ -170,7 +170,9 @@ impl<'a> Reader<'a> {
         let mut unfinished = Vec::new();
         for (target, next_offset) in &self.next_offsets {
             let missing = ledger::missing(&reader, target)?;
-            let end = self.client.fetch_watermarks(&target.topic, target.partition, WATERMARK_TIMEOUT);
+            let end = self
+                .client
+                .fetch_watermarks(&target.topic, target.partition, WATERMARK_TIMEOUT);
             let end = end.map(|(_, high)| high);
             if missing > 0 || !end.as_ref().is_ok_and(|high| next_offset >= high) {
                 let end = end.map_or_else(|_| "unknown".to_owned(), |high| high.to_string());

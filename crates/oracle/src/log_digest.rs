@@ -39,7 +39,12 @@ impl LogDigest {
         if self == other {
             return None;
         }
-        let same = self.passed.iter().zip(&other.passed).take_while(|(a, b)| a == b).count() as u64;
+        let same = self
+            .passed
+            .iter()
+            .zip(&other.passed)
+            .take_while(|(a, b)| a == b)
+            .count() as u64;
         let end = (same + 1) * STRIDE;
         Some(same * STRIDE..end.min(self.records.max(other.records)))
     }
@@ -70,7 +75,10 @@ mod tests {
                 n => (1, n),
             })
         };
-        assert_eq!(digest(order(false)).first_difference(&digest(order(true))), Some(1000..2000));
+        assert_eq!(
+            digest(order(false)).first_difference(&digest(order(true))),
+            Some(1000..2000)
+        );
     }
 
     #[test]

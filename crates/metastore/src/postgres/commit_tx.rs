@@ -8,8 +8,8 @@ use ::commit::{
 };
 use async_trait::async_trait;
 use object_format::Kind;
-use sqlx::postgres::PgRow;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use tracing::Instrument;
 use types::limits::PRODUCER_BATCHES_REMEMBERED;
 use types::{

@@ -53,7 +53,9 @@ impl Connections {
             .max_size(connections_max as usize)
             .queue_mode(QueueMode::Lifo);
         Self {
-            pool: pool.build().expect("without time limits of its own a pool needs no runtime"),
+            pool: pool
+                .build()
+                .expect("without time limits of its own a pool needs no runtime"),
             in_use: TaskTracker::new(),
         }
     }
@@ -281,7 +283,10 @@ mod tests {
     }
 
     async fn backend(connections: &Connections) -> i32 {
-        query_scalar("SELECT pg_backend_pid()").fetch_one(connections).await.unwrap()
+        query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(connections)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -297,7 +302,11 @@ mod tests {
         let connections = one();
         let first = backend(&connections).await;
         let long = query("SELECT pg_sleep(60)");
-        assert!(timeout(Duration::from_millis(20), long.execute(&connections)).await.is_err());
+        assert!(
+            timeout(Duration::from_millis(20), long.execute(&connections))
+                .await
+                .is_err()
+        );
         let next = timeout(Duration::from_secs(20), backend(&connections)).await;
         assert_ne!(next.unwrap(), first);
     }
@@ -307,7 +316,10 @@ mod tests {
         let connections = one();
         let table = format!("dropped_{}", std::process::id());
         let create = async |transaction: &mut super::super::transaction::Transaction| {
-            sqlx::QueryBuilder::new(format!("CREATE TABLE {table} (id int)")).build().execute(transaction).await
+            sqlx::QueryBuilder::new(format!("CREATE TABLE {table} (id int)"))
+                .build()
+                .execute(transaction)
+                .await
         };
         let mut dropped = connections.begin().await.unwrap();
         create(&mut dropped).await.unwrap();
@@ -321,7 +333,10 @@ mod tests {
     async fn an_answer_that_never_comes_is_not_waited_for() {
         let never = std::future::pending::<Result<(), sqlx::Error>>();
         let error = answered(never).await.unwrap_err();
-        assert!(matches!(&error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut), "{error}");
+        assert!(
+            matches!(&error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -45,7 +45,9 @@ fn from_sqlstate(code: &str, message: String) -> MetastoreError {
             MetastoreError::Unavailable(message)
         }
         INVALID_CATALOG | INSUFFICIENT_PRIVILEGE => MetastoreError::AccessDenied(message),
-        UNDEFINED_TABLE | UNDEFINED_COLUMN | UNDEFINED_FUNCTION => MetastoreError::Schema(format!("{message} (run `yaks-agent migrate`)")),
+        UNDEFINED_TABLE | UNDEFINED_COLUMN | UNDEFINED_FUNCTION => {
+            MetastoreError::Schema(format!("{message} (run `yaks-agent migrate`)"))
+        }
         _ => match class {
             CONNECTION_EXCEPTION | TRANSACTION_ROLLBACK | INSUFFICIENT_RESOURCES | OPERATOR_INTERVENTION => {
                 MetastoreError::Unavailable(message)
