@@ -50,8 +50,7 @@ async fn statements_end_and_their_places_are_free_again() {
         pool_size: 2,
         ..server
     });
-    let (first, second) = tokio::join!(metastore.topics(), metastore.topics());
-    (first.unwrap(), second.unwrap());
+    tokio::try_join!(metastore.topics(), metastore.topics()).unwrap();
 
     way.vanish.send(()).unwrap();
     let (first, second) = tokio::join!(metastore.topics(), metastore.topics());
@@ -59,6 +58,5 @@ async fn statements_end_and_their_places_are_free_again() {
         assert!(matches!(result, Err(MetastoreError::Unavailable(_))), "{result:?}");
     }
     // Both connections are gone, and so is nothing else.
-    let (first, second) = tokio::join!(metastore.topics(), metastore.topics());
-    (first.unwrap(), second.unwrap());
+    tokio::try_join!(metastore.topics(), metastore.topics()).unwrap();
 }
